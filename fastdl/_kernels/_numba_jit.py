@@ -1,0 +1,91 @@
+"""What the Numba kernels share: their two decorators, and sums that are fast and accurate.
+
+Floating-point rules are the standard ones (no fastmath): NaN, infinities and rounding behave as in
+NumPy. The compiler may therefore not reorder a sum, and a plain ``s += v[i]`` runs one addition
+at a time. The sums here keep many partial sums side by side ("lanes") instead: the loop over the
+lanes vectorises as written, and adding the halves of the lanes at the end loses less precision.
+"""
+
+import numba
+import numpy as np
+
+# One compiled version per dtype, kept on disk; threads run in the `prange` loops.
+parallel = numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
+
+# A function that only compiled functions call: compiled into them, so never cached by itself.
+helper = numba.njit(nogil=True, error_model="numpy")
+
+_LANES = 128                    # a power of two
+_SHORT_ROW = 32
+
+
+def const(array):
+    """Read-only view of an input: read-only and writable arrays then share one compiled version."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def const_flat(array):
+    """The same as one row."""
+    return const(array.reshape(-1))
+
+
+def optional(array, dtype):
+    """`array`, or an empty one that stands for None."""
+    return np.empty(0, dtype) if array is None else array
+
+
+@helper
+def new_lanes(rows, size, dtype):
+    """Zeroed lanes, one row of them for each sum; no more of them than a sum has terms."""
+    width = 1
+    while width < min(size, _LANES):
+        width *= 2
+    return np.zeros((rows, width), dtype)
+
+
+@helper
+def add_row(lanes, row):
+    """Add `row` into the lanes."""
+    for start in range(0, row.size, lanes.size):
+        chunk = row[start:start + lanes.size]
+        for j in range(chunk.size):
+            lanes[j] += chunk[j]
+
+
+@helper
+def add_products(lanes, u, v, u_shift, v_shift):
+    """Add ``(u - u_shift) * (v - v_shift)`` into the lanes."""
+    for start in range(0, u.size, lanes.size):
+        u_chunk = u[start:start + lanes.size]
+        v_chunk = v[start:start + lanes.size]
+        for j in range(u_chunk.size):
+            lanes[j] += (u_chunk[j] - u_shift) * (v_chunk[j] - v_shift)
+
+
+@helper
+def fold(lanes):
+    """Sum of the lanes, by halves; leaves all of them 0 for the next sum."""
+    width = lanes.size // 2
+    while width > 0:
+        low, high = lanes[:width], lanes[width:2 * width]
+        for j in range(width):
+            low[j] += high[j]
+        width //= 2
+    result = lanes[0]
+    lanes[:] = 0
+    return result
+
+
+@helper
+def total(row):
+    """Sum of a row."""
+    if row.size > _SHORT_ROW:
+        lanes = new_lanes(1, row.size, row.dtype)[0]
+        add_row(lanes, row)
+        return fold(lanes)
+    result = row.dtype.type(0)
+    for j in range(row.size):
+        result += row[j]
+    return result

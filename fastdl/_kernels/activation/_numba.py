@@ -1,0 +1,143 @@
+"""Activations in Numba: one pass over the memory and no temporary arrays.
+
+The elementwise functions see any array as one row and are parallel over its elements; softmax is
+parallel over rows, and goes over a row while it is in the cache: maximum, exponentials and their
+sum, quotients. Constants are made of the array's dtype, or float32 would be computed in float64.
+"""
+
+import numpy as np
+from numba import prange
+
+from .._numba_jit import (
+    add_products,
+    const,
+    const_flat,
+    fold,
+    helper,
+    new_lanes,
+    parallel,
+    total,
+)
+
+
+@parallel
+def _relu(x, y):
+    zero = x.dtype.type(0)
+    for i in prange(x.size):
+        y[i] = zero if x[i] <= zero else x[i]           # in this order NaN passes
+
+
+def relu(x, y):
+    _relu(const_flat(x), y.reshape(-1))
+
+
+@parallel
+def _relu_backward(dy, y, dx):
+    zero = dy.dtype.type(0)
+    for i in prange(dy.size):
+        dx[i] = zero if y[i] <= zero else dy[i]
+
+
+def relu_backward(dy, y, dx):
+    _relu_backward(const_flat(dy), const_flat(y), dx.reshape(-1))
+
+
+@parallel
+def _leaky_relu_backward(dy, x, dx, negative_slope):
+    zero = dy.dtype.type(0)
+    for i in prange(dy.size):
+        dx[i] = dy[i] if x[i] > zero else dy[i] * negative_slope
+
+
+def leaky_relu(x, y, negative_slope):
+    # The function is linear on either side: its own "gradient" times x.
+    leaky_relu_backward(x, x, y, negative_slope)
+
+
+def leaky_relu_backward(dy, x, dx, negative_slope):
+    _leaky_relu_backward(const_flat(dy), const_flat(x), dx.reshape(-1),
+                         dx.dtype.type(negative_slope))
+
+
+@parallel
+def _sigmoid(x, y):
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    for i in prange(x.size):
+        e = np.exp(-abs(x[i]))
+        y[i] = (one if x[i] >= zero else e) / (one + e)
+
+
+def sigmoid(x, y):
+    _sigmoid(const_flat(x), y.reshape(-1))
+
+
+@parallel
+def _sigmoid_backward(dy, y, dx):
+    one = dy.dtype.type(1)
+    for i in prange(dy.size):
+        dx[i] = dy[i] * y[i] * (one - y[i])
+
+
+def sigmoid_backward(dy, y, dx):
+    _sigmoid_backward(const_flat(dy), const_flat(y), dx.reshape(-1))
+
+
+@parallel
+def _tanh(x, y):
+    for i in prange(x.size):
+        y[i] = np.tanh(x[i])
+
+
+def tanh(x, y):
+    _tanh(const_flat(x), y.reshape(-1))
+
+
+@parallel
+def _tanh_backward(dy, y, dx):
+    one = dy.dtype.type(1)
+    for i in prange(dy.size):
+        dx[i] = dy[i] * (one - y[i] * y[i])
+
+
+def tanh_backward(dy, y, dx):
+    _tanh_backward(const_flat(dy), const_flat(y), dx.reshape(-1))
+
+
+@helper
+def exp_row(x, e):
+    """Fill ``e = exp(x - max(x))``; return the maximum and the sum of `e`."""
+    largest = x.dtype.type(-np.inf)
+    for j in range(x.size):
+        largest = x[j] if x[j] > largest else largest
+    for j in range(x.size):
+        e[j] = np.exp(x[j] - largest)
+    return largest, total(e)
+
+
+@parallel
+def _softmax(x, y):
+    for i in prange(x.shape[0]):
+        row = y[i]
+        _, denominator = exp_row(x[i], row)
+        for j in range(row.size):
+            row[j] /= denominator
+
+
+def softmax(x, y):
+    _softmax(const(x), y)
+
+
+@parallel
+def _softmax_backward(dy, y, dx):
+    zero = dy.dtype.type(0)
+    for i in prange(dy.shape[0]):
+        dy_row, y_row, dx_row = dy[i], y[i], dx[i]
+        lanes = new_lanes(1, dy_row.size, dy.dtype)[0]
+        add_products(lanes, dy_row, y_row, zero, zero)
+        inner = fold(lanes)
+        for j in range(dx_row.size):
+            dx_row[j] = y_row[j] * (dy_row[j] - inner)
+
+
+def softmax_backward(dy, y, dx):
+    _softmax_backward(const(dy), const(y), dx)

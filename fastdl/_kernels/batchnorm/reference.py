@@ -1,0 +1,50 @@
+"""Batch normalisation (Ioffe & Szegedy, 2015), per channel over the batch and the positions.
+
+    y = (x - mean) * rstd * weight + bias,    rstd = 1 / sqrt(var + eps)
+
+Shapes
+    x, y, dy, dx                     (N, C, L): L positions, 1 for the outputs of a dense layer
+    weight, bias, dw, db             (C,)
+    mean, rstd                       (C,): saved by the forward pass for the backward pass
+    running_mean, running_var        (C,) or None: updated in place by the training pass,
+                                     new = (1 - momentum) * old + momentum * batch
+
+The batch is normalised by its biased variance; the running variance takes the unbiased one
+(divided by N * L - 1), as PyTorch has it.
+"""
+
+import numpy as np
+
+
+def _rows(v):
+    return v[:, None]
+
+
+def batch_norm(x, weight, bias, running_mean, running_var, y, mean, rstd, momentum, eps):
+    """Training pass: fill `y`, `mean`, `rstd` and update the running statistics."""
+    count = x.shape[0] * x.shape[2]
+    mean[...] = x.mean(axis=(0, 2))
+    var = np.square(x - _rows(mean)).mean(axis=(0, 2))
+    rstd[...] = 1 / np.sqrt(var + x.dtype.type(eps))
+    y[...] = (x - _rows(mean)) * _rows(rstd) * _rows(weight) + _rows(bias)
+    if running_mean is not None:
+        running_mean += momentum * (mean - running_mean)
+        running_var += momentum * (var * (count / (count - 1)) - running_var)
+
+
+def batch_norm_inference(x, weight, bias, mean, var, y, eps):
+    """Evaluation pass: fill `y` from given statistics."""
+    scale = weight / np.sqrt(var + x.dtype.type(eps))
+    y[...] = (x - _rows(mean)) * _rows(scale) + _rows(bias)
+
+
+def batch_norm_backward(dy, x, weight, mean, rstd, dx, dw, db, training):
+    """Fill `dx`, `dw`, `db`. Without `training`, mean and rstd are constants."""
+    x_hat = (x - _rows(mean)) * _rows(rstd)
+    db[...] = dy.sum(axis=(0, 2))
+    dw[...] = (dy * x_hat).sum(axis=(0, 2))
+    if training:
+        count = x.dtype.type(x.shape[0] * x.shape[2])
+        dx[...] = (dy - _rows(db / count) - x_hat * _rows(dw / count)) * _rows(weight * rstd)
+    else:
+        dx[...] = dy * _rows(weight * rstd)

@@ -1,0 +1,56 @@
+"""Two-dimensional convolution (cross-correlation, as every framework has it).
+
+    y[n, oc, oh, ow] = b[oc] + sum over (c, kh, kw) of
+        w[oc, c, kh, kw] * x[n, first + c, oh * SH - PH + kh * DH, ow * SW - PW + kw * DW]
+
+where ``first`` is the first input channel of the group of ``oc``. Cells in the padding are zero.
+
+Shapes
+    x  (N, C, H, W)
+    w  (OC, C / groups, KH, KW)
+    b  (OC,) or None
+    y  (N, OC, OH, OW),  OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1
+
+``stride``, ``padding``, ``dilation`` are pairs (height, width). Depthwise is groups == C.
+The convolution is one matrix product per group once the receptive fields are laid out as
+columns (Chellapilla et al., 2006); nothing else is done here.
+"""
+
+import numpy as np
+
+from ..im2col.reference import scatter_windows, windows
+
+
+def _groups(C, OC, groups):
+    """Slices of the input and of the output channels of each group."""
+    c, oc = C // groups, OC // groups
+    for g in range(groups):
+        yield slice(g * c, (g + 1) * c), slice(g * oc, (g + 1) * oc)
+
+
+def conv2d(x, w, b, y, stride, padding, dilation, groups):
+    """Fill `y`."""
+    fields = windows(x, w.shape[2:], stride, padding, dilation, y.shape[2:])
+    for c, oc in _groups(x.shape[1], w.shape[0], groups):
+        # (OCg, C KH KW) times (C KH KW, N OH OW) -> (OCg, N, OH, OW)
+        product = np.tensordot(w[oc], fields[:, c], axes=((1, 2, 3), (1, 4, 5)))
+        y[:, oc] = product.transpose(1, 0, 2, 3)
+    if b is not None:
+        y += b[:, None, None]
+
+
+def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups):
+    """Fill `dx`, the gradient of the input."""
+    for c, oc in _groups(dx.shape[1], w.shape[0], groups):
+        # (N, OCg, OH, OW) times (OCg, Cg, KH, KW) -> (N, OH, OW, Cg, KH, KW)
+        fields = np.tensordot(dy[:, oc], w[oc], axes=((1,), (0,)))
+        scatter_windows(fields.transpose(0, 3, 1, 2, 4, 5), dx[:, c], stride, padding, dilation)
+
+
+def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups):
+    """Fill `dw` and, unless it is None, `db`: the gradients of weight and bias."""
+    fields = windows(x, dw.shape[2:], stride, padding, dilation, dy.shape[2:])
+    for c, oc in _groups(x.shape[1], dw.shape[0], groups):
+        dw[oc] = np.tensordot(dy[:, oc], fields[:, c], axes=((0, 2, 3), (0, 2, 3)))
+    if db is not None:
+        db[...] = dy.sum(axis=(0, 2, 3))

@@ -1,0 +1,22 @@
+"""General matrix product: ``out = alpha * op(a) @ op(b) + beta * out + bias``.
+
+Shapes, row-major
+    op(a) (M, K)    a is (K, M) when trans_a
+    op(b) (K, N)    b is (N, K) when trans_b
+    out   (M, N)    read only when beta is not 0, so it may hold anything then
+    bias  (N,) or None: added to every row
+"""
+
+import numpy as np
+
+
+def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta):
+    """Fill `out` with the product."""
+    product = np.matmul(a.T if trans_a else a, b.T if trans_b else b)
+    if alpha != 1:
+        product = product * np.asarray(alpha, out.dtype)
+    if beta != 0:
+        product = product + np.asarray(beta, out.dtype) * out
+    if bias is not None:
+        product = product + bias
+    out[...] = product

@@ -1,0 +1,144 @@
+"""What the Cython kernels share: the native declarations, checked buffers, and `run`."""
+
+from libc.stdint cimport uint64_t
+
+cdef extern from "fastdl_native.h" nogil:
+    enum fd_dtype:
+        FD_FLOAT32
+        FD_FLOAT64
+
+    enum fd_kernel:
+        FD_gemm
+        FD_im2col, FD_col2im
+        FD_conv2d, FD_conv2d_backward_input, FD_conv2d_backward_weight
+        FD_conv2d_depthwise, FD_conv2d_depthwise_backward_input
+        FD_conv2d_depthwise_backward_weight
+        FD_max_pool2d, FD_max_pool2d_backward
+        FD_avg_pool2d, FD_avg_pool2d_backward
+        FD_global_avg_pool2d, FD_global_avg_pool2d_backward
+        FD_global_max_pool2d, FD_global_max_pool2d_backward
+        FD_batch_norm, FD_batch_norm_inference, FD_batch_norm_backward
+        FD_relu, FD_relu_backward, FD_leaky_relu, FD_leaky_relu_backward
+        FD_sigmoid, FD_sigmoid_backward, FD_tanh, FD_tanh_backward
+        FD_softmax, FD_softmax_backward
+        FD_softmax_cross_entropy, FD_softmax_cross_entropy_backward
+        FD_softmax_cross_entropy_dense, FD_softmax_cross_entropy_dense_backward
+        FD_cross_entropy, FD_cross_entropy_backward, FD_mse, FD_mse_backward
+        FD_binary_cross_entropy, FD_binary_cross_entropy_backward
+        FD_dropout
+        FD_sgd_update, FD_momentum_update, FD_nesterov_update, FD_adagrad_update
+        FD_adadelta_update, FD_rmsprop_update, FD_adam_update, FD_adamw_update, FD_nadam_update
+
+    ctypedef struct fd_window:
+        Py_ssize_t N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW
+
+    ctypedef struct fd_gemm_args:
+        const void *a
+        const void *b
+        const void *bias
+        void *out
+        Py_ssize_t M, N, K
+        bint trans_a, trans_b
+        double alpha, beta
+        Py_ssize_t grid_m, grid_n
+
+    ctypedef struct fd_im2col_args:
+        fd_window window
+        const void *source
+        void *target
+        bint transpose
+
+    ctypedef struct fd_conv_args:
+        fd_window window
+        const void *x
+        const void *w
+        const void *b
+        const void *dy
+        void *y
+        void *dx
+        void *dw
+        void *db
+        Py_ssize_t OC, groups, grid_m, grid_n
+
+    ctypedef struct fd_pool_args:
+        fd_window window
+        const void *x
+        void *y
+        void *argmax
+        int argmax_bytes
+        bint count_include_pad
+
+    ctypedef struct fd_norm_args:
+        Py_ssize_t N, C, L
+        const void *x
+        const void *dy
+        const void *weight
+        const void *bias
+        void *y
+        void *dx
+        void *dw
+        void *db
+        void *mean
+        void *rstd
+        void *running_mean
+        void *running_var
+        double momentum, eps
+        bint training
+
+    ctypedef struct fd_activation_args:
+        const void *x
+        const void *dy
+        void *y
+        Py_ssize_t columns
+        double slope
+
+    ctypedef struct fd_loss_args:
+        Py_ssize_t columns
+        const void *x
+        const void *t
+        void *p
+        void *loss
+        void *dx
+        double eps, scale
+
+    ctypedef struct fd_dropout_args:
+        const void *x
+        void *y
+        Py_ssize_t size
+        uint64_t seed, threshold
+        double scale
+
+    ctypedef struct fd_optimizer_args:
+        void *w
+        const void *dw
+        void *s1
+        void *s2
+        double lr, weight_decay, eps, d1, d2, c1, c2, c3
+
+# dtype of an array as the tables know it; raises TypeError for any other.
+cdef fd_dtype dtype_of(object array) except *
+
+# Data of a C-contiguous array of `dtype` with the given sizes (of any rank, for `buffer`); anything
+# else raises, so that native code never sees an array that does not fit.
+cdef void *buffer(object array, fd_dtype dtype, Py_ssize_t size) except? NULL
+cdef void *buffer1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL
+cdef void *buffer2(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1) except? NULL
+cdef void *buffer4(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1, Py_ssize_t n2,
+                   Py_ssize_t n3) except? NULL
+
+# The same, or NULL for None.
+cdef void *optional1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL
+
+# The same for integers of `itemsize` bytes: labels and argmax.
+cdef void *integers(object array, Py_ssize_t size, int itemsize) except? NULL
+
+# The window over planes of `x` (N, C, H, W) that gives `output` (OH, OW).
+cdef int set_window(fd_window *window, tuple x, tuple output, tuple kernel, tuple stride,
+                    tuple padding, tuple dilation) except -1
+
+# How many threads `work` (scalar operations or elements moved) is worth.
+cdef int threads_for(double work) noexcept nogil
+
+# Run the kernel over [0, items), split over as many threads as `work` is worth.
+cdef int run(fd_kernel kernel, fd_dtype dtype, const void *args, Py_ssize_t items,
+             double work) except -1

@@ -1,0 +1,137 @@
+/* What the native side offers: kernels chosen for this processor, and one way to run them.
+ *
+ * A kernel is a function over a range of independent items (elements, rows, planes, images).
+ * Its arguments are one plain struct. Everything about threads is in parallel.c; everything about
+ * instruction sets is in cpu.c; everything about dtypes is in kernels.h. A kernel knows none of it.
+ */
+#ifndef FASTDL_NATIVE_H
+#define FASTDL_NATIVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef void (*fd_body)(const void *args, ptrdiff_t begin, ptrdiff_t end);
+
+enum fd_dtype { FD_FLOAT32, FD_FLOAT64, FD_DTYPES };
+
+enum fd_kernel {
+#define KERNEL(name) FD_##name,
+#include "kernels.def"
+#undef KERNEL
+    FD_KERNELS
+};
+
+/* ---- the processor (cpu.c) ---- */
+
+/* Names of the instruction sets this build holds, best first, ending with NULL. */
+extern const char *const fd_isa_names[];
+
+/* Choose the kernels: `cap` is the best set allowed, or NULL. Returns the name of the set chosen,
+ * or NULL when `cap` is not one of fd_isa_names. */
+const char *fd_select_isa(const char *cap);
+
+/* The chosen kernel. */
+fd_body fd_lookup(enum fd_kernel kernel, enum fd_dtype dtype);
+
+/* ---- threads (parallel.c) ---- */
+
+int fd_has_openmp(void);
+int fd_get_num_threads(void);
+void fd_set_num_threads(int threads);
+
+/* How many threads `work` (roughly: scalar operations or elements moved) is worth. */
+int fd_threads_for(double work);
+
+/* Call once, when the library is loaded and no thread uses it yet. Returns 0 on failure. */
+int fd_init_threads(void);
+
+/* Run `body` over [0, items) on up to `threads` threads; subnormals are flushed meanwhile.
+ * Returns -1 when a thread found no memory for its scratch, else 0. */
+int fd_run(fd_body body, const void *args, ptrdiff_t items, int threads);
+
+/* Memory of at least `bytes`, 64-byte aligned, that belongs to the calling thread and is reused
+ * by its next call. NULL when there is none, and the run then reports it. */
+void *fd_scratch(size_t bytes);
+
+/* ---- arguments ---- */
+
+/* A sliding window over planes: convolution, pooling, im2col. */
+typedef struct {
+    ptrdiff_t N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW;
+} fd_window;
+
+typedef struct {
+    const void *a, *b, *bias;
+    void *out;
+    ptrdiff_t M, N, K;
+    int trans_a, trans_b;
+    double alpha, beta;
+    ptrdiff_t grid_m, grid_n;           /* items: cells of this grid over `out` */
+} fd_gemm_args;
+
+typedef struct {
+    fd_window window;
+    const void *source;
+    void *target;
+    int transpose;                      /* rows of col are pixels, not taps */
+} fd_im2col_args;
+
+typedef struct {
+    fd_window window;
+    const void *x, *w, *b, *dy;         /* inputs of the pass, the others NULL */
+    void *y, *dx, *dw, *db;             /* outputs of the pass, the others NULL */
+    ptrdiff_t OC, groups;
+    ptrdiff_t grid_m, grid_n;           /* how each product is cut into cells */
+} fd_conv_args;
+
+typedef struct {
+    fd_window window;
+    const void *x;                      /* x, or dy on the way back */
+    void *y;                            /* y, or dx on the way back */
+    void *argmax;
+    int argmax_bytes;                   /* 1 or 4 */
+    int count_include_pad;
+} fd_pool_args;
+
+typedef struct {
+    ptrdiff_t N, C, L;
+    const void *x, *dy, *weight, *bias;
+    void *y, *dx, *dw, *db;
+    void *mean, *rstd;
+    void *running_mean, *running_var;
+    double momentum, eps;
+    int training;
+} fd_norm_args;
+
+typedef struct {
+    const void *x, *dy;                 /* x is the saved input or output on the way back */
+    void *y;                            /* y, or dx */
+    ptrdiff_t columns;                  /* softmax only */
+    double slope;                       /* leaky ReLU only */
+} fd_activation_args;
+
+typedef struct {
+    ptrdiff_t columns;
+    const void *x, *t;
+    void *p, *loss, *dx;
+    double eps, scale;
+} fd_loss_args;
+
+typedef struct {
+    const void *x;
+    void *y;
+    ptrdiff_t size;
+    uint64_t seed, threshold;           /* kept when word >= threshold */
+    double scale;
+} fd_dropout_args;
+
+typedef struct {
+    void *w;
+    const void *dw;
+    void *s1, *s2;                      /* state arrays, in the order of the signature */
+    double lr, weight_decay, eps;
+    double d1, d2;                      /* decay rates: momentum, alpha, rho, beta1, beta2 */
+    double c1, c2, c3;                  /* factors of the step, computed by the caller */
+} fd_optimizer_args;
+
+#endif

@@ -1,0 +1,135 @@
+/* Losses. Items: rows; what is summed over a row is summed in double. */
+
+/* The row of each array that a loss kernel works on. */
+#define LOSS_ROWS                                                                                 \
+    const fd_loss_args *args = p;                                                                 \
+    const ptrdiff_t columns = args->columns;                                                      \
+    for (ptrdiff_t row = begin; row < end; row++)
+#define ROW(field) ((T *)args->field + row * columns)
+#define CONST_ROW(field) ((const T *)args->field + row * columns)
+#define LABEL (((const int64_t *)args->t)[row])
+
+/* p = softmax(x); returns log(sum(exp(x))). */
+static double K(softmax_row)(const T *x, T *p, ptrdiff_t columns)
+{
+    T max, sum = K(shifted_exp)(x, p, columns, &max), factor = 1 / sum;
+    for (ptrdiff_t i = 0; i < columns; i++) p[i] *= factor;
+    return (double)max + log((double)sum);
+}
+
+static void K(softmax_cross_entropy)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *x = CONST_ROW(x);
+        double log_sum = K(softmax_row)(x, ROW(p), columns);
+        if ((uint64_t)LABEL < (uint64_t)columns)
+            ((T *)args->loss)[row] = (T)(log_sum - (double)x[LABEL]);
+    }
+}
+
+static void K(softmax_cross_entropy_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *probability = CONST_ROW(x), scale = (T)args->scale;
+        T *dx = ROW(dx);
+        for (ptrdiff_t i = 0; i < columns; i++) dx[i] = probability[i] * scale;
+        if ((uint64_t)LABEL < (uint64_t)columns) dx[LABEL] = (probability[LABEL] - 1) * scale;
+    }
+}
+
+static void K(softmax_cross_entropy_dense)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *x = CONST_ROW(x), *t = CONST_ROW(t);
+        double log_sum = K(softmax_row)(x, ROW(p), columns), total = 0;
+        for (ptrdiff_t i = 0; i < columns; i++)
+            if (t[i] != 0) total += (double)t[i] * (log_sum - (double)x[i]);
+        ((T *)args->loss)[row] = (T)total;
+    }
+}
+
+static void K(softmax_cross_entropy_dense_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *probability = CONST_ROW(x), *t = CONST_ROW(t), scale = (T)args->scale;
+        T *dx = ROW(dx), mass = K(sum)(t, columns);
+        for (ptrdiff_t i = 0; i < columns; i++) dx[i] = (probability[i] * mass - t[i]) * scale;
+    }
+}
+
+static void K(cross_entropy)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *probability = CONST_ROW(x), *t = CONST_ROW(t), eps = (T)args->eps;
+        double total = 0;
+        for (ptrdiff_t i = 0; i < columns; i++)
+            total -= (double)t[i] * log((double)(probability[i] + eps));
+        ((T *)args->loss)[row] = (T)total;
+    }
+}
+
+static void K(cross_entropy_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *probability = CONST_ROW(x), *t = CONST_ROW(t);
+        T *dx = ROW(dx), eps = (T)args->eps, scale = (T)args->scale;
+        for (ptrdiff_t i = 0; i < columns; i++) dx[i] = -t[i] / (probability[i] + eps) * scale;
+    }
+}
+
+static void K(mse)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *y = CONST_ROW(x), *t = CONST_ROW(t);
+        double total = 0;
+        for (ptrdiff_t i = 0; i < columns; i++) {
+            double error = (double)(y[i] - t[i]);
+            total += error * error;
+        }
+        ((T *)args->loss)[row] = (T)(total / 2);
+    }
+}
+
+static void K(mse_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *y = CONST_ROW(x), *t = CONST_ROW(t), scale = (T)args->scale;
+        T *dx = ROW(dx);
+        for (ptrdiff_t i = 0; i < columns; i++) dx[i] = (y[i] - t[i]) * scale;
+    }
+}
+
+static inline double K(floored_log)(double log_value)
+{
+    return log_value < -100 ? -100 : log_value;      /* NaN stays NaN */
+}
+
+static void K(binary_cross_entropy)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *probability = CONST_ROW(x), *t = CONST_ROW(t);
+        double total = 0;
+        for (ptrdiff_t i = 0; i < columns; i++) {
+            double q = (double)probability[i], target = (double)t[i];
+            total -= target * K(floored_log)(log(q)) + (1 - target) * K(floored_log)(log1p(-q));
+        }
+        ((T *)args->loss)[row] = (T)total;
+    }
+}
+
+static void K(binary_cross_entropy_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *probability = CONST_ROW(x), *t = CONST_ROW(t), scale = (T)args->scale;
+        T *dx = ROW(dx), floor = (T)1e-12;
+        for (ptrdiff_t i = 0; i < columns; i++) {
+            T q = probability[i], spread = q * (1 - q);
+            dx[i] = (q - t[i]) / (spread < floor ? floor : spread) * scale;
+        }
+    }
+}
+
+#undef LOSS_ROWS
+#undef ROW
+#undef CONST_ROW
+#undef LABEL

@@ -1,0 +1,60 @@
+/* All kernels of one instruction set: every template once per dtype, then the table of pointers.
+ *
+ * Included by the isa_*.c files, which set
+ *   FD_TABLE    name of the table to define
+ *   FD_VBYTES   bytes of a vector register
+ *   FD_MR       rows of the matrix product's register tile (its columns are two vectors)
+ * Everything but the table is static: object files of different instruction sets share no symbol.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "fastdl_native.h"
+
+#if defined(__GNUC__)
+#define FD_VECTOR(T) __attribute__((vector_size(FD_VBYTES), aligned(sizeof(T)), may_alias)) T
+#else /* no vector extensions: a vector of one lane, the same code */
+#undef FD_VBYTES
+#define FD_VBYTES sizeof(T)
+#define FD_VECTOR(T) T
+#define __restrict__ __restrict
+#endif
+
+#define FD_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define FD_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define FD_CAT_(a, b) a##b
+#define FD_CAT(a, b) FD_CAT_(a, b)
+
+#define T float
+#define INT int32_t
+#define UINT uint32_t
+#define SUFFIX _f32
+#include "templates.h"
+#undef T
+#undef INT
+#undef UINT
+#undef SUFFIX
+
+#define T double
+#define INT int64_t
+#define UINT uint64_t
+#define SUFFIX _f64
+#define FD_IS_DOUBLE
+#include "templates.h"
+#undef T
+#undef INT
+#undef UINT
+#undef SUFFIX
+
+const fd_body FD_TABLE[FD_DTYPES][FD_KERNELS] = {
+    {
+#define KERNEL(name) name##_f32,
+#include "kernels.def"
+#undef KERNEL
+    },
+    {
+#define KERNEL(name) name##_f64,
+#include "kernels.def"
+#undef KERNEL
+    },
+};

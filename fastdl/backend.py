@@ -1,0 +1,171 @@
+"""Which implementation runs, how many threads it uses, and why.
+
+Precedence: the argument ``backend=`` > `use_backend` > `set_backend` > the environment variable
+``FASTDL_BACKEND`` > ``"auto"``.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ._kernels import _dispatch
+from ._kernels._table import BACKENDS, OPERATIONS
+from .errors import ArgumentError
+
+
+@contextmanager
+def use_backend(default: str | None = None, /, **operations: str) -> Iterator[None]:
+    """Choose backends inside a ``with`` block (and in nobody else's thread or task).
+
+    Parameters
+    ----------
+    default : "auto", "cython", "numba" or "reference"; None leaves other operations as they are
+    operations : backends of single operations, by name: ``conv2d="cython"``
+
+    Raises
+    ------
+    ArgumentError
+        for a name that does not exist
+    BackendUnavailableError
+        later, when an operation runs whose backend cannot: an explicit choice never falls back
+
+    >>> import fastdl as fd
+    >>> with fd.use_backend("reference", conv2d="cython"):
+    ...     y = fd.ops.relu(np.array([-1.0, 1.0]))
+    >>> y
+    array([0., 1.])
+    """
+    wish = _dispatch.make_wish("use_backend", default, operations)
+    token = _dispatch.context_wishes.set((*_dispatch.context_wishes.get(), wish))
+    try:
+        yield
+    finally:
+        _dispatch.context_wishes.reset(token)
+
+
+def set_backend(default: str | None = None, /, **operations: str) -> None:
+    """Choose backends for the whole process; ``set_backend()`` takes the choice back."""
+    given = default is not None or operations
+    _dispatch.set_global_wish(
+        _dispatch.make_wish("set_backend", default, operations) if given else None)
+
+
+class _Text:
+    """A text that prints itself where an interpreter shows its value."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+    __repr__ = __str__
+
+
+def explain(operation: str, x: Any = None) -> _Text:
+    """Say which backend runs `operation` on arrays like `x`, and why not the others.
+
+    >>> print(explain("conv2d"))  # doctest: +SKIP
+    conv2d on float32 arrays (cpu)
+    wanted: auto, by the default
+    * cython     runs
+      numba      could run
+      reference  could run
+    """
+    if not isinstance(operation, str):
+        raise ArgumentError(f"explain: expected the name of an operation "
+                            f"({', '.join(OPERATIONS)}), got {type(operation).__name__}")
+    name = _dispatch.operation_name(operation)
+    dtype, device = "float32", "cpu"
+    if x is not None:
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        device = _dispatch.device_of(x)
+        dtype = x.dtype.name if x.dtype.kind == "f" else "float32"
+    wanted, source = _dispatch.wanted(name)
+    lines = [f"{name} on {dtype} arrays ({device})", f"wanted: {wanted}, by {source}"]
+    chosen = None
+    for backend, reason in _dispatch.candidates(OPERATIONS[name].kernels[0], dtype, device):
+        runs = chosen is None and reason is None and wanted in (_dispatch.AUTO, backend)
+        chosen = backend if runs else chosen
+        verdict = "runs" if runs else f"no: {reason}" if reason else "could run"
+        lines.append(f"{'*' if runs else ' '} {backend:<10} {verdict}")
+    if chosen is None:
+        lines.append(f"nothing runs: {wanted} was asked for, and an explicit choice never falls "
+                     "back")
+    return _Text("\n".join(lines))
+
+
+def _native() -> Any:
+    """The native module, or None in a build without it."""
+    try:
+        from ._kernels.native import _native
+    except ImportError:
+        return None
+    return _native
+
+
+def set_num_threads(threads: int) -> None:
+    """Let kernels use at most `threads` threads.
+
+    ``OMP_NUM_THREADS`` and threadpoolctl are honoured too; the lowest limit holds.
+    """
+    if not isinstance(threads, int | np.integer) or threads < 1:
+        raise ArgumentError(f"set_num_threads: threads must be at least 1, got {threads!r}")
+    if native := _native():
+        native.set_num_threads(int(threads))
+    if numba := sys.modules.get("numba"):
+        numba.set_num_threads(min(int(threads), numba.config.NUMBA_NUM_THREADS))
+
+
+def get_num_threads() -> int:
+    """How many threads a large native kernel uses now."""
+    native = _native()
+    return native.get_num_threads() if native else 1
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def config() -> dict[str, Any]:
+    """The facts that `show_config` prints: versions, CPU, instruction set, threads, backends."""
+    from importlib import metadata
+
+    native = _native()
+    return {
+        "fastdl": metadata.version("fastdl"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "cpu": f"{_cpu_name()} ({os.cpu_count()} cores)",
+        "instruction set": native.isa() if native else "none: native kernels are not built",
+        "instruction sets built": ", ".join(native.isa_names()) if native else "none",
+        "threads": get_num_threads(),
+        "OpenMP": bool(native and native.has_openmp()),
+        "backends": {backend.name: _dispatch.candidates("relu", "float32")[i].reason or "available"
+                     for i, backend in enumerate(BACKENDS)},
+        "FASTDL_BACKEND": os.environ.get(_dispatch.ENVIRONMENT_VARIABLE, "not set"),
+    }
+
+
+def show_config() -> None:
+    """Print versions, CPU, instruction set, threads, and the backends with reasons."""
+    for key, value in config().items():
+        if isinstance(value, dict):
+            print(f"{key}:")
+            for name, text in value.items():
+                print(f"  {name:<10} {text}")
+        else:
+            print(f"{key}: {value}")

@@ -1,0 +1,68 @@
+"""The operations on NumPy arrays: each validates its arguments, allocates, and dispatches.
+
+Every function takes ``backend=`` (see `fastdl.use_backend`). Inputs are never changed, unless the
+docstring says so. Errors are raised before any kernel runs.
+"""
+
+from .activation import (
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    softmax,
+    softmax_backward,
+    tanh,
+    tanh_backward,
+)
+from .batchnorm import batch_norm, batch_norm_backward
+from .conv import conv2d, conv2d_backward
+from .dropout import dropout, dropout_backward
+from .gemm import gemm, linear, linear_backward
+from .im2col import col2im, im2col
+from .join import add, concat, multiply
+from .loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_backward,
+    cross_entropy,
+    cross_entropy_backward,
+    mse,
+    mse_backward,
+    softmax_cross_entropy,
+    softmax_cross_entropy_backward,
+)
+from .optimizer import (
+    adadelta_update,
+    adagrad_update,
+    adam_update,
+    adamw_update,
+    momentum_update,
+    nadam_update,
+    nesterov_update,
+    rmsprop_update,
+    sgd_update,
+)
+from .pool import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+    global_max_pool2d,
+    global_max_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
+
+__all__ = [
+    "adadelta_update", "adagrad_update", "adam_update", "adamw_update", "add", "avg_pool2d",
+    "avg_pool2d_backward", "batch_norm", "batch_norm_backward", "binary_cross_entropy",
+    "binary_cross_entropy_backward", "col2im", "concat", "conv2d", "conv2d_backward",
+    "cross_entropy", "cross_entropy_backward", "dropout", "dropout_backward", "gemm",
+    "global_avg_pool2d", "global_avg_pool2d_backward", "global_max_pool2d",
+    "global_max_pool2d_backward", "im2col", "leaky_relu", "leaky_relu_backward", "linear",
+    "linear_backward", "max_pool2d", "max_pool2d_backward", "momentum_update", "mse",
+    "mse_backward", "multiply", "nadam_update", "nesterov_update", "relu", "relu_backward",
+    "rmsprop_update", "sgd_update", "sigmoid", "sigmoid_backward", "softmax", "softmax_backward",
+    "softmax_cross_entropy", "softmax_cross_entropy_backward", "tanh", "tanh_backward",
+]

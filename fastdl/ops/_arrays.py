@@ -1,0 +1,122 @@
+"""What every operation does with its arguments before a kernel runs.
+
+- Floating arrays keep their dtype (float16, float32, float64) and must agree with each other.
+- Integers and booleans become the dtype of the other arrays of the call, or float32.
+- Other byte orders and layouts are copied once into a native, C-contiguous array.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .._kernels._dispatch import kernel as kernel
+from ..errors import ArgumentError, DTypeError, ShapeError
+
+Array: TypeAlias = np.ndarray
+Pair: TypeAlias = int | Sequence[int]
+
+_FLOATS = "efd"                 # numpy's characters for float16, float32, float64
+
+
+def real(operation: str, name: str, array: Any, ndim: int | None = None) -> Array:
+    """`array` ready for a kernel; `ndim` is the rank it must have."""
+    if not _is_ready(array):
+        array = _prepared(operation, name, array, np.dtype(np.float32))
+    if ndim is not None and array.ndim != ndim:
+        raise ShapeError(f"{operation}: {name} must have {ndim} dimensions, got {array.shape}")
+    return array
+
+
+def real_like(operation: str, name: str, array: Any, other: Array, other_name: str) -> Array:
+    """`array` ready for a kernel, of `other`'s dtype."""
+    if not _is_ready(array):
+        array = _prepared(operation, name, array, other.dtype)
+    if array.dtype != other.dtype:
+        raise DTypeError(f"{operation}: {name} is {array.dtype} but {other_name} is "
+                         f"{other.dtype}; convert one with astype")
+    return array
+
+
+def common(operation: str, **arrays: Any) -> list[Array]:
+    """All `arrays` ready for a kernel and of one dtype; None stays None."""
+    given = {name: np.asarray(a) for name, a in arrays.items() if a is not None}
+    leader = next((name for name, a in given.items() if a.dtype.kind == "f"), None)
+    if leader is None:
+        return [None if a is None else real(operation, name, a) for name, a in arrays.items()]
+    lead = real(operation, leader, given[leader])
+    return [None if a is None else real_like(operation, name, a, lead, leader)
+            for name, a in arrays.items()]
+
+
+def _is_ready(array: Any) -> bool:
+    """Whether `array` may go to a kernel as it is."""
+    if type(array) is not np.ndarray:
+        return False
+    dtype, flags = array.dtype, array.flags
+    return (dtype.char in _FLOATS and dtype.isnative and flags.c_contiguous and flags.aligned)
+
+
+def _prepared(operation: str, name: str, array: Any, dtype_of_integers: np.dtype) -> Array:
+    array = np.asarray(array)
+    if array.dtype.kind in "biu":
+        return np.require(array, dtype_of_integers, ["C", "A"])
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise DTypeError(f"{operation}: {name} has dtype {array.dtype}, expected float16, "
+                         "float32 or float64 (or integers)")
+    return np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
+
+
+def expect_shape(operation: str, name: str, array: Array, shape: tuple[int, ...],
+                 why: str) -> None:
+    """Raise unless `array` has `shape`; `why` says where that shape comes from."""
+    if array.shape != shape:
+        raise ShapeError(f"{operation}: {name} must be {shape} ({why}), got {array.shape}")
+
+
+def pair(operation: str, name: str, value: Pair, least: int) -> tuple[int, int]:
+    """(height, width) from one integer or two, each at least `least`."""
+    if isinstance(value, tuple) and len(value) == 2:
+        h, w = value
+    elif np.ndim(value) == 0:
+        h = w = value
+    elif np.shape(value) == (2,):
+        h, w = value
+    else:
+        raise ArgumentError(f"{operation}: {name} must be an integer or a pair, got {value!r}")
+    try:
+        h, w = h.__index__(), w.__index__()
+    except (AttributeError, TypeError):
+        raise ArgumentError(f"{operation}: {name} must be made of integers, "
+                            f"got {value!r}") from None
+    if h < least or w < least:
+        raise ArgumentError(f"{operation}: {name} must be at least {least}, got {value!r}")
+    return h, w
+
+
+def fraction(operation: str, name: str, value: float, *, below_one: bool = True) -> float:
+    """`value` if it is a number from 0 up to 1 (excluded with `below_one`)."""
+    value = float(value)
+    if not 0 <= value < 1 and (below_one or value != 1):
+        bracket = ")" if below_one else "]"
+        raise ArgumentError(f"{operation}: {name} must be in [0, 1{bracket}, got {value}")
+    return value
+
+
+def window_output(operation: str, size: tuple[int, int], kernel_size: tuple[int, int],
+                  stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int],
+                  ceil_mode: bool = False) -> tuple[int, int]:
+    """(OH, OW) of a window that slides over `size`."""
+    output = []
+    for n, k, s, p, d in zip(size, kernel_size, stride, padding, dilation, strict=True):
+        room = n + 2 * p - d * (k - 1) - 1
+        if room < 0:
+            raise ShapeError(
+                f"{operation}: kernel {kernel_size} (dilation {dilation}) is larger than the "
+                f"input {size} with padding {padding}")
+        o = room // s + 1
+        # The last window of ceil_mode must still start inside the input or its left padding.
+        if ceil_mode and room % s and o * s < n + p:
+            o += 1
+        output.append(o)
+    return output[0], output[1]

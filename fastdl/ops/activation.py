@@ -1,0 +1,120 @@
+"""Activation functions and their gradients, elementwise; softmax along an axis."""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ._arrays import Array, expect_shape, kernel, real, real_like
+
+
+def _forward(name: str, x: Any, backend: str | None, *options: float) -> Array:
+    x = real(name, "x", x)
+    y = np.empty(x.shape, x.dtype)
+    kernel(name, x, backend)(x, y, *options)
+    return y
+
+
+def _backward(name: str, dy: Any, saved: Any, saved_name: str, backend: str | None,
+              *options: float) -> Array:
+    name = f"{name}_backward"
+    saved = real(name, saved_name, saved)
+    dy = real_like(name, "dy", dy, saved, saved_name)
+    expect_shape(name, "dy", dy, saved.shape, f"the shape of {saved_name}")
+    dx = np.empty(saved.shape, saved.dtype)
+    kernel(name, saved, backend)(dy, saved, dx, *options)
+    return dx
+
+
+def relu(x: Any, *, backend: str | None = None) -> Array:
+    """Rectifier, ``max(x, 0)`` (Nair & Hinton, 2010).
+
+    >>> relu(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
+    return _forward("relu", x, backend)
+
+
+def relu_backward(dy: Any, y: Any, *, backend: str | None = None) -> Array:
+    """Gradient of `relu` from its output `y`: ``dy`` where ``y > 0``, else 0."""
+    return _backward("relu", dy, y, "y", backend)
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01, *, backend: str | None = None) -> Array:
+    """``x`` above 0, ``negative_slope * x`` elsewhere (Maas et al., 2013).
+
+    >>> leaky_relu(np.array([-1.0, 2.0]), 0.1)
+    array([-0.1,  2. ])
+    """
+    return _forward("leaky_relu", x, backend, float(negative_slope))
+
+
+def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01, *,
+                        backend: str | None = None) -> Array:
+    """Gradient of `leaky_relu` from its input `x`."""
+    return _backward("leaky_relu", dy, x, "x", backend, float(negative_slope))
+
+
+def sigmoid(x: Any, *, backend: str | None = None) -> Array:
+    """Logistic function, ``1 / (1 + exp(-x))``.
+
+    >>> sigmoid(np.array([0.0]))
+    array([0.5])
+    """
+    return _forward("sigmoid", x, backend)
+
+
+def sigmoid_backward(dy: Any, y: Any, *, backend: str | None = None) -> Array:
+    """Gradient of `sigmoid` from its output: ``dy * y * (1 - y)``."""
+    return _backward("sigmoid", dy, y, "y", backend)
+
+
+def tanh(x: Any, *, backend: str | None = None) -> Array:
+    """Hyperbolic tangent.
+
+    >>> tanh(np.array([0.0]))
+    array([0.])
+    """
+    return _forward("tanh", x, backend)
+
+
+def tanh_backward(dy: Any, y: Any, *, backend: str | None = None) -> Array:
+    """Gradient of `tanh` from its output: ``dy * (1 - y * y)``."""
+    return _backward("tanh", dy, y, "y", backend)
+
+
+def _along_last(operation: str, x: Array, axis: int) -> tuple[Array, Any]:
+    """`x` as rows along `axis`, and a function that brings such rows back to x's shape."""
+    if x.ndim == 0 or not -x.ndim <= axis < x.ndim or x.shape[axis] == 0:
+        raise ShapeError(f"{operation}: x {x.shape} has no axis {axis} to run along")
+    moved = np.moveaxis(x, axis, -1)
+    rows = np.ascontiguousarray(moved).reshape(-1, x.shape[axis])
+
+    def restore(result: Array) -> Array:
+        return np.ascontiguousarray(np.moveaxis(result.reshape(moved.shape), -1, axis))
+
+    return rows, restore
+
+
+def softmax(x: Any, axis: int = -1, *, backend: str | None = None) -> Array:
+    """``exp(x) / sum(exp(x))`` along `axis`.
+
+    >>> softmax(np.array([[0.0, 0.0]]))
+    array([[0.5, 0.5]])
+    """
+    rows, restore = _along_last("softmax", real("softmax", "x", x), axis)
+    y = np.empty(rows.shape, rows.dtype)
+    kernel("softmax", rows, backend)(rows, y)
+    return restore(y)
+
+
+def softmax_backward(dy: Any, y: Any, axis: int = -1, *, backend: str | None = None) -> Array:
+    """Gradient of `softmax` from its output: ``y * (dy - sum(dy * y))``."""
+    name = "softmax_backward"
+    y = real(name, "y", y)
+    dy = real_like(name, "dy", dy, y, "y")
+    expect_shape(name, "dy", dy, y.shape, "the shape of y")
+    (y_rows, restore), (dy_rows, _) = (_along_last(name, a, axis) for a in (y, dy))
+    dx = np.empty(y_rows.shape, y_rows.dtype)
+    kernel(name, y_rows, backend)(dy_rows, y_rows, dx)
+    return restore(dx)

@@ -1,0 +1,105 @@
+"""Two-dimensional convolution and its gradients."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from ._arrays import Array, Pair, common, expect_shape, kernel, pair, real_like, window_output
+
+
+class _Window(NamedTuple):
+    """What kernels take after the arrays, checked."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+
+def _checked(operation: str, x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair,
+             groups: int) -> tuple[_Window, tuple[int, int, int, int]]:
+    """The window, and the shape of the output."""
+    if x.ndim != 4 or w.ndim != 4:
+        raise ShapeError(f"{operation}: x (N, C, H, W) and weight (OC, C/groups, KH, KW) must "
+                         f"have 4 dimensions, got x {x.shape}, weight {w.shape}")
+    window = _Window(pair(operation, "stride", stride, 1), pair(operation, "padding", padding, 0),
+                     pair(operation, "dilation", dilation, 1), groups)
+    if not isinstance(groups, int | np.integer) or groups < 1:
+        raise ArgumentError(f"{operation}: groups must be at least 1, got {groups!r}")
+    if x.shape[1] != w.shape[1] * groups:
+        raise ShapeError(f"{operation}: weight expects {w.shape[1] * groups} input channels "
+                         f"(groups={groups}), x has {x.shape[1]}: x {x.shape}, weight {w.shape}")
+    if w.shape[0] % groups:
+        raise ShapeError(f"{operation}: {w.shape[0]} output channels do not divide into "
+                         f"{groups} groups: weight {w.shape}")
+    if 0 in w.shape:
+        raise ShapeError(f"{operation}: weight {w.shape} is empty")
+    output = window_output(operation, x.shape[2:], w.shape[2:], *window[:3])
+    return window, (x.shape[0], w.shape[0], *output)
+
+
+def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1,
+           groups: int = 1, *, backend: str | None = None) -> Array:
+    """Cross-correlate `x` with the filters `w` (LeCun et al., 1989).
+
+    Parameters
+    ----------
+    x : (N, C, H, W)
+    w : (OC, C / groups, KH, KW)
+    b : (OC,), optional
+    stride, padding, dilation : an integer, or (height, width); padding is zeros
+    groups : channels are split into this many independent convolutions; C for depthwise
+
+    Returns
+    -------
+    (N, OC, OH, OW) with ``OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1``, OW alike
+
+    Raises
+    ------
+    ShapeError, ArgumentError, DTypeError
+        before any kernel runs
+
+    >>> x, w = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+    >>> conv2d(x, w, np.array([0.5]))
+    array([[[[4.5, 4.5],
+             [4.5, 4.5]]]])
+    """
+    x, w, b = common("conv2d", x=x, weight=w, bias=b)
+    window, shape = _checked("conv2d", x, w, stride, padding, dilation, groups)
+    if b is not None:
+        expect_shape("conv2d", "bias", b, (w.shape[0],), "one for each output channel")
+    y = np.empty(shape, x.dtype)
+    kernel("conv2d", x, backend)(x, w, b, y, *window)
+    return y
+
+
+def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0,
+                    dilation: Pair = 1, groups: int = 1, *, bias: bool = True,
+                    need_dx: bool = True,
+                    backend: str | None = None) -> tuple[Array | None, Array, Array | None]:
+    """Gradients of `conv2d`.
+
+    Parameters
+    ----------
+    dy : (N, OC, OH, OW), gradient of the output
+    x, w, stride, padding, dilation, groups : as they were in `conv2d`
+    bias, need_dx : False leaves ``db`` or ``dx`` out (None)
+
+    Returns
+    -------
+    dx, dw, db : of the shapes of x, w and b
+    """
+    name = "conv2d_backward"
+    x, w = common(name, x=x, weight=w)
+    window, shape = _checked(name, x, w, stride, padding, dilation, groups)
+    dy = real_like(name, "dy", dy, x, "x")
+    expect_shape(name, "dy", dy, shape, "the shape of the output")
+    dw = np.empty(w.shape, w.dtype)
+    db = np.empty(w.shape[:1], w.dtype) if bias else None
+    kernel("conv2d_backward_weight", x, backend)(dy, x, dw, db, *window)
+    dx = None
+    if need_dx:
+        dx = np.empty(x.shape, x.dtype)
+        kernel("conv2d_backward_input", x, backend)(dy, w, dx, *window)
+    return dx, dw, db

@@ -1,0 +1,101 @@
+"""Matrix product, and the dense layer made of it."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ._arrays import Array, common, expect_shape, kernel, real_like
+
+
+def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha: float = 1.0,
+         beta: float = 0.0, c: Any = None, bias: Any = None,
+         backend: str | None = None) -> Array:
+    """``alpha * op(a) @ op(b) + beta * c + bias``.
+
+    Parameters
+    ----------
+    a, b : (M, K) and (K, N), or their transposes with `trans_a`, `trans_b`
+    c : (M, N), required when `beta` is not 0; it is not changed
+    bias : (N,), added to every row
+
+    Returns
+    -------
+    (M, N) array
+
+    >>> gemm(np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]]), bias=np.array([10.0, 20.0]))
+    array([[11., 22.],
+           [13., 24.]])
+    """
+    a, b, c, bias = common("gemm", a=a, b=b, c=c, bias=bias)
+    if a.ndim != 2 or b.ndim != 2:
+        raise ShapeError(f"gemm: a and b must have 2 dimensions, got {a.shape} and {b.shape}")
+    M, K = a.shape[::-1] if trans_a else a.shape
+    Kb, N = b.shape[::-1] if trans_b else b.shape
+    if K != Kb:
+        raise ShapeError(f"gemm: op(a) {M, K} and op(b) {Kb, N} do not chain: {K} columns, "
+                         f"{Kb} rows")
+    if bias is not None:
+        expect_shape("gemm", "bias", bias, (N,), "one for each column")
+    if beta != 0:
+        if c is None:
+            raise ShapeError(f"gemm: beta is {beta}, so c is needed")
+        expect_shape("gemm", "c", c, (M, N), "the shape of the product")
+        out = c.copy()
+    else:
+        out = np.empty((M, N), a.dtype)
+    kernel("gemm", a, backend)(a, b, bias, out, bool(trans_a), bool(trans_b), float(alpha),
+                               float(beta))
+    return out
+
+
+def linear(x: Any, w: Any, b: Any = None, *, backend: str | None = None) -> Array:
+    """Dense layer, ``x @ w.T + b``.
+
+    Parameters
+    ----------
+    x : (N, in), or (..., in)
+    w : (out, in)
+    b : (out,), optional
+
+    >>> linear(np.array([[2.0, 3.0]]), np.array([[0.1, 0.2]]), np.array([0.5]))
+    array([[1.3]])
+    """
+    x, w, b = common("linear", x=x, w=w, b=b)
+    _check_linear("linear", x, w)
+    if b is not None:
+        expect_shape("linear", "b", b, (w.shape[0],), "one for each row of w")
+    y = np.empty((*x.shape[:-1], w.shape[0]), x.dtype)
+    kernel("gemm", x, backend)(_as_rows(x), w, b, _as_rows(y), False, True, 1.0, 0.0)
+    return y
+
+
+def linear_backward(dy: Any, x: Any, w: Any, *, bias: bool = True, need_dx: bool = True,
+                    backend: str | None = None) -> tuple[Array | None, Array, Array | None]:
+    """Gradients of `linear`: ``(dx, dw, db)``; ``dx`` or ``db`` is None when not asked for."""
+    name = "linear_backward"
+    x, w = common(name, x=x, w=w)
+    _check_linear(name, x, w)
+    dy = real_like(name, "dy", dy, x, "x")
+    expect_shape(name, "dy", dy, (*x.shape[:-1], w.shape[0]), "the shape of the output")
+    product = kernel("gemm", x, backend)
+    rows_x, rows_dy = _as_rows(x), _as_rows(dy)
+    dw = np.empty(w.shape, w.dtype)
+    product(rows_dy, rows_x, None, dw, True, False, 1.0, 0.0)
+    dx = None
+    if need_dx:
+        dx = np.empty(x.shape, x.dtype)
+        product(rows_dy, w, None, _as_rows(dx), False, False, 1.0, 0.0)
+    return dx, dw, rows_dy.sum(axis=0) if bias else None
+
+
+def _as_rows(x: Array) -> Array:
+    """(..., C) as (rows, C); a view, since x is contiguous."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def _check_linear(operation: str, x: Array, w: Array) -> None:
+    if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[-1]:
+        raise ShapeError(f"{operation}: x (..., in) and w (out, in) do not fit: x {x.shape}, "
+                         f"w {w.shape}")

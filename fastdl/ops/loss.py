@@ -1,0 +1,157 @@
+"""Losses and their gradients. A loss is a float: the mean over the batch."""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ._arrays import Array, common, expect_shape, kernel, real
+
+
+def _rows(operation: str, name: str, x: Array) -> Array:
+    """(N, C), with everything but the batch flattened."""
+    if x.ndim < 1 or x.size == 0:
+        raise ShapeError(f"{operation}: {name} {x.shape} is empty; a mean needs at least one value")
+    return x.reshape(len(x), -1)
+
+
+def _mean(losses: Array) -> float:
+    return float(losses.mean(dtype=np.float64))
+
+
+# ---- softmax + cross-entropy ----
+
+def _targets(operation: str, x: Array, t: Any) -> tuple[str, Array]:
+    """The kernel's suffix for this kind of targets, and the targets ready for it."""
+    t = np.asarray(t)
+    if t.shape == x.shape and t.ndim == 2:
+        return "_dense", common(operation, x=x, t=t)[1]
+    if t.shape != x.shape[:1]:
+        raise ShapeError(f"{operation}: t must be class indices {x.shape[:1]} or a distribution "
+                         f"over classes {x.shape}, got {t.shape}")
+    if t.dtype.kind not in "iu":
+        raise DTypeError(f"{operation}: class indices t must be integers, got {t.dtype}")
+    if t.size and (t.min() < 0 or t.max() >= x.shape[1]):
+        wrong = t[(t < 0) | (t >= x.shape[1])][0]
+        raise ArgumentError(f"{operation}: t has label {wrong}, but x has {x.shape[1]} classes "
+                            f"(0 to {x.shape[1] - 1}): x {x.shape}")
+    return "", np.require(t, np.int64, ["C", "A"])
+
+
+def _scores(operation: str, name: str, x: Any) -> Array:
+    x = real(operation, name, x, ndim=2)
+    return _rows(operation, name, x)
+
+
+def softmax_cross_entropy(x: Any, t: Any, *, return_probabilities: bool = False,
+                          backend: str | None = None) -> Any:
+    """Mean over the batch of ``-log softmax(x)[t]``.
+
+    Parameters
+    ----------
+    x : (N, C) scores
+    t : (N,) class indices, or (N, C) probabilities (one-hot, smoothed or mixed)
+    return_probabilities : also return softmax(x), which the backward pass needs
+
+    Raises
+    ------
+    ArgumentError
+        when a label is outside 0 … C - 1
+
+    >>> round(softmax_cross_entropy(np.zeros((1, 4)), np.array([2])), 6)
+    1.386294
+    """
+    name = "softmax_cross_entropy"
+    x = _scores(name, "x", x)
+    suffix, t = _targets(name, x, t)
+    p, losses = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    kernel(name + suffix, x, backend)(x, t, p, losses)
+    return (_mean(losses), p) if return_probabilities else _mean(losses)
+
+
+def softmax_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
+                                   backend: str | None = None) -> Array:
+    """Gradient of `softmax_cross_entropy` from the probabilities: ``(p - t) / N``."""
+    name = "softmax_cross_entropy_backward"
+    p = _scores(name, "p", p)
+    suffix, t = _targets(name, p, t)
+    dx = np.empty(p.shape, p.dtype)
+    kernel(f"softmax_cross_entropy{suffix}_backward", p, backend)(p, t, dx, dloss / len(p))
+    return dx
+
+
+# ---- losses between arrays of one shape ----
+
+def _alike(operation: str, **arrays: Any) -> tuple[Array, Array]:
+    x, t = common(operation, **arrays)
+    expect_shape(operation, "t", t, x.shape, f"the shape of {next(iter(arrays))}")
+    return x, t
+
+
+def _row_losses(name: str, x: Array, t: Array, x_name: str, backend: str | None,
+                *options: float) -> Array:
+    rows = _rows(name, x_name, x)
+    losses = np.empty(len(rows), x.dtype)
+    kernel(name, rows, backend)(rows, t.reshape(rows.shape), losses, *options)
+    return losses
+
+
+def _row_gradient(name: str, x: Array, t: Array, x_name: str, backend: str | None,
+                  *options: float) -> Array:
+    rows = _rows(name, x_name, x)
+    dx = np.empty(rows.shape, x.dtype)
+    kernel(name, rows, backend)(rows, t.reshape(rows.shape), dx, *options)
+    return dx.reshape(x.shape)
+
+
+def cross_entropy(p: Any, t: Any, eps: float = 1e-7, *, backend: str | None = None) -> float:
+    """Mean over the batch of ``-sum(t * log(p + eps))`` for probabilities `p` and `t`, (N, C).
+
+    >>> round(cross_entropy(np.array([[0.5, 0.5]]), np.array([[0.0, 1.0]])), 6)
+    0.693147
+    """
+    p, t = _alike("cross_entropy", p=p, t=t)
+    return _mean(_row_losses("cross_entropy", p, t, "p", backend, float(eps)))
+
+
+def cross_entropy_backward(p: Any, t: Any, eps: float = 1e-7, dloss: float = 1.0, *,
+                           backend: str | None = None) -> Array:
+    """Gradient of `cross_entropy`."""
+    name = "cross_entropy_backward"
+    p, t = _alike(name, p=p, t=t)
+    return _row_gradient(name, p, t, "p", backend, float(eps), dloss / max(len(p), 1))
+
+
+def mse(y: Any, t: Any, *, backend: str | None = None) -> float:
+    """Half the squared error: mean over the batch of ``sum((y - t) ** 2) / 2``.
+
+    >>> mse(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]]))
+    2.5
+    """
+    y, t = _alike("mse", y=y, t=t)
+    return _mean(_row_losses("mse", y, t, "y", backend))
+
+
+def mse_backward(y: Any, t: Any, dloss: float = 1.0, *, backend: str | None = None) -> Array:
+    """Gradient of `mse`: ``(y - t) / N``."""
+    y, t = _alike("mse_backward", y=y, t=t)
+    return _row_gradient("mse_backward", y, t, "y", backend, dloss / max(len(y), 1))
+
+
+def binary_cross_entropy(p: Any, t: Any, *, backend: str | None = None) -> float:
+    """Mean over all elements of ``-(t log p + (1 - t) log(1 - p))``, each log at least -100.
+
+    >>> round(binary_cross_entropy(np.array([0.5, 0.5]), np.array([0, 1])), 6)
+    0.693147
+    """
+    p, t = _alike("binary_cross_entropy", p=p, t=t)
+    losses = _row_losses("binary_cross_entropy", p, t, "p", backend)
+    return _mean(losses) * len(p) / p.size
+
+
+def binary_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
+                                  backend: str | None = None) -> Array:
+    """Gradient of `binary_cross_entropy`."""
+    name = "binary_cross_entropy_backward"
+    p, t = _alike(name, p=p, t=t)
+    return _row_gradient(name, p, t, "p", backend, dloss / max(p.size, 1))
