@@ -34,7 +34,7 @@ static void K(gather_fields)(const fd_window *w, const T *x, ptrdiff_t tap, ptrd
         ptrdiff_t c = tap / (w->KH * w->KW), kh = tap / w->KW % w->KH, kw = tap % w->KW;
         ptrdiff_t shift = kw * w->DW - w->PW;
         fd_range inside = fd_inside(w->OW, w->SW, shift, w->W);
-        memset(panel, 0, (size_t)width * sizeof(T));
+        K(clear)(panel, width);
         for (ptrdiff_t r = 0; r < n_runs; r++) {
             ptrdiff_t h = runs[r].row * w->SH - w->PH + kh * w->DH;
             if (h < 0 || h >= w->H) continue;
@@ -43,7 +43,7 @@ static void K(gather_fields)(const fd_window *w, const T *x, ptrdiff_t tap, ptrd
             ptrdiff_t begin = FD_MAX(runs[r].column, inside.begin);
             ptrdiff_t stop = FD_MIN(runs[r].column + runs[r].length, inside.end);
             if (w->SW == 1)
-                for (ptrdiff_t ow = begin; ow < stop; ow++) out[ow] = row[ow];
+                K(copy)(out + begin, row + begin, stop - begin);
             else
                 for (ptrdiff_t ow = begin; ow < stop; ow++) out[ow] = row[ow * w->SW];
         }
@@ -60,7 +60,7 @@ static void K(gather_gradients)(const fd_window *w, const T *dy, ptrdiff_t tap, 
     for (ptrdiff_t end = tap + taps; tap < end; tap++, panel += width) {
         ptrdiff_t oc = tap / (w->KH * w->KW), kh = tap / w->KW % w->KH, kw = tap % w->KW;
         ptrdiff_t shift = kw * w->DW - w->PW;
-        memset(panel, 0, (size_t)width * sizeof(T));
+        K(clear)(panel, width);
         for (ptrdiff_t r = 0; r < n_runs; r++) {
             ptrdiff_t oh = runs[r].row + w->PH - kh * w->DH;
             if (oh < 0 || oh % w->SH || (oh /= w->SH) >= w->OH) continue;
@@ -68,7 +68,10 @@ static void K(gather_gradients)(const fd_window *w, const T *dy, ptrdiff_t tap, 
             T *out = panel + runs[r].at - runs[r].column + shift;
             /* Outputs whose tap falls on this run: column <= ow * SW + shift < column + length. */
             fd_range hit = fd_inside(w->OW, w->SW, shift - runs[r].column, runs[r].length);
-            for (ptrdiff_t ow = hit.begin; ow < hit.end; ow++) out[ow * w->SW] = row[ow];
+            if (w->SW == 1)
+                K(copy)(out + hit.begin, row + hit.begin, hit.end - hit.begin);
+            else
+                for (ptrdiff_t ow = hit.begin; ow < hit.end; ow++) out[ow * w->SW] = row[ow];
         }
     }
 }

@@ -17,6 +17,24 @@ static inline T K(lanes_sum)(V v)
     return sum;
 }
 
+/* Short copies and fills, a vector at a time; the last vector overlaps the one before. */
+static inline void K(copy)(T *out, const T *in, ptrdiff_t count)
+{
+    if (count < VL) {
+        for (ptrdiff_t i = 0; i < count; i++) out[i] = in[i];
+        return;
+    }
+    for (ptrdiff_t i = 0; i + VL < count; i += VL) K(store)(out + i, K(load)(in + i));
+    K(store)(out + count - VL, K(load)(in + count - VL));
+}
+
+static inline void K(clear)(T *out, ptrdiff_t count)
+{
+    ptrdiff_t i = 0;
+    for (; i + VL <= count; i += VL) K(store)(out + i, (V){0});
+    for (; i < count; i++) out[i] = 0;
+}
+
 #include "kernel_elementary.h"
 #include "kernel_gemm.h"
 #include "kernel_im2col.h"
