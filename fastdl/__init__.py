@@ -1,4 +1,67 @@
-"""fastdl: neural networks from NumPy arrays at the speed of the hardware."""
+"""fastdl: neural networks from NumPy arrays at the speed of the hardware.
 
-from . import ops
-from .backend import use_backend, set_backend, explain, show_config, set_num_threads, get_num_threads
+>>> import numpy as np
+>>> import fastdl as fd
+>>> net = fd.Sequential(fd.layers.Linear(2, 8), fd.layers.Tanh(), fd.layers.Linear(8, 1))
+>>> net.forward(np.zeros((4, 2), np.float32)).shape
+(4, 1)
+"""
+
+from . import (
+    backend,
+    datasets,
+    errors,
+    initializers,
+    layers,
+    losses,
+    models,
+    ops,
+    optimizers,
+    random,
+)
+from .backend import (
+    explain,
+    get_num_threads,
+    set_backend,
+    set_num_threads,
+    show_config,
+    use_backend,
+)
+from .errors import (
+    ArgumentError,
+    BackendUnavailableError,
+    CheckpointError,
+    DataError,
+    DTypeError,
+    FastdlError,
+    GraphError,
+    ShapeError,
+)
+from .history import History
+from .layers import (
+    Layer,
+    add,
+    concat,
+    flatten,
+    leaky_relu,
+    mean,
+    multiply,
+    relu,
+    sigmoid,
+    softmax,
+    tanh,
+)
+from .module import Module, ModuleList, Sequential
+from .random import seed
+from .trainer import Trainer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError", "BackendUnavailableError", "CheckpointError", "DTypeError", "DataError",
+    "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList", "Sequential",
+    "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors", "explain",
+    "flatten", "get_num_threads", "initializers", "layers", "leaky_relu", "losses", "mean",
+    "models", "multiply", "ops", "optimizers", "random", "relu", "seed", "set_backend",
+    "set_num_threads", "show_config", "sigmoid", "softmax", "tanh", "use_backend",
+]

@@ -18,13 +18,20 @@ from ._kernels._table import BACKENDS, OPERATIONS
 from .errors import ArgumentError
 
 
+def _wish(source: str, default: str | None, operations: dict[str, str]) -> _dispatch.Wish:
+    if default is None:
+        return _dispatch.make_wish(source, None, operations)
+    return _dispatch.wish_from_text(source, default, operations)
+
+
 @contextmanager
 def use_backend(default: str | None = None, /, **operations: str) -> Iterator[None]:
     """Choose backends inside a ``with`` block (and in nobody else's thread or task).
 
     Parameters
     ----------
-    default : "auto", "cython", "numba" or "reference"; None leaves other operations as they are
+    default : "auto", "cython", "numba" or "reference"; None leaves other operations as they are.
+        A list such as "auto,conv2d=numba", as in ``FASTDL_BACKEND``, is understood too.
     operations : backends of single operations, by name: ``conv2d="cython"``
 
     Raises
@@ -40,7 +47,7 @@ def use_backend(default: str | None = None, /, **operations: str) -> Iterator[No
     >>> y
     array([0., 1.])
     """
-    wish = _dispatch.make_wish("use_backend", default, operations)
+    wish = _wish("use_backend", default, operations)
     token = _dispatch.context_wishes.set((*_dispatch.context_wishes.get(), wish))
     try:
         yield
@@ -51,8 +58,7 @@ def use_backend(default: str | None = None, /, **operations: str) -> Iterator[No
 def set_backend(default: str | None = None, /, **operations: str) -> None:
     """Choose backends for the whole process; ``set_backend()`` takes the choice back."""
     given = default is not None or operations
-    _dispatch.set_global_wish(
-        _dispatch.make_wish("set_backend", default, operations) if given else None)
+    _dispatch.set_global_wish(_wish("set_backend", default, operations) if given else None)
 
 
 class _Text:

@@ -31,7 +31,11 @@ class Wish(NamedTuple):
 
     source: str                     # as it is named in messages
     default: str | None             # None: says nothing about operations not in `overrides`
-    overrides: Mapping[str, str]
+    overrides: tuple[tuple[str, str], ...]      # (operation, backend); hashable, as cache keys are
+
+    def backend_for(self, operation: str) -> str | None:
+        """The backend this wish names for `operation`, or None."""
+        return dict(self.overrides).get(operation, self.default)
 
 
 class Candidate(NamedTuple):
@@ -58,12 +62,13 @@ def make_wish(source: str, default: str | None, overrides: Mapping[str, str]) ->
         if backend is not None and backend not in (AUTO, *_BACKEND_NAMES):
             raise ArgumentError(f"{source}: unknown backend {backend!r}; there are: "
                                 f"{', '.join((AUTO, *_BACKEND_NAMES))}")
-    return Wish(source, default, {operation_name(k): v for k, v in overrides.items()})
+    named = {operation_name(name): backend for name, backend in overrides.items()}
+    return Wish(source, default, tuple(sorted(named.items())))
 
 
-def wish_from_text(source: str, text: str) -> Wish:
+def wish_from_text(source: str, text: str, overrides: Mapping[str, str] | None = None) -> Wish:
     """The wish in ``"numba"``, ``"auto,conv2d=cython"`` or ``"conv2d=cython"``."""
-    default, overrides = None, {}
+    default, overrides = None, dict(overrides or {})
     for part in filter(None, (part.strip() for part in text.split(","))):
         operation, equals, backend = (piece.strip() for piece in part.partition("="))
         if equals:
@@ -99,7 +104,7 @@ def _wishes(argument: str | None):
 def wanted(operation: str, argument: str | None = None) -> tuple[str, str]:
     """The backend asked for (or "auto") and who asked."""
     for wish in _wishes(argument):
-        backend = wish.overrides.get(operation, wish.default)
+        backend = wish.backend_for(operation)
         if backend is not None:
             return backend, wish.source
     return AUTO, "the default"

@@ -4,13 +4,70 @@ Floating-point rules are the standard ones (no fastmath): NaN, infinities and ro
 NumPy. The compiler may therefore not reorder a sum, and a plain ``s += v[i]`` runs one addition
 at a time. The sums here keep many partial sums side by side ("lanes") instead: the loop over the
 lanes vectorises as written, and adding the halves of the lanes at the end loses less precision.
+
+Numba's threads have two limits that a user should not meet. They do not survive `os.fork`, and
+GNU OpenMP kills a child that tries to use them: there, each kernel runs as a serial twin. And the
+layer "workqueue" aborts the process when two Python threads call kernels at once: with it, calls
+take turns.
 """
+
+import contextlib
+import functools
+import os
+import threading
+import types
 
 import numba
 import numpy as np
 
-# One compiled version per dtype, kept on disk; threads run in the `prange` loops.
-parallel = numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+_threads_lost = False           # whether this process was forked from one that had Numba's threads
+
+
+def _after_fork_in_child():
+    global _threads_lost
+    try:
+        numba.threading_layer()
+    except ValueError:          # not started before the fork, so this process can start its own
+        return
+    _threads_lost = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+_one_at_a_time = threading.Lock()
+
+
+@functools.cache
+def _turn():
+    """What a call of a parallel kernel has to hold."""
+    numba.get_num_threads()     # starts the threads: only then is the layer known
+    return _one_at_a_time if numba.threading_layer() == "workqueue" else contextlib.nullcontext()
+
+
+def _serial_twin(function):
+    """`function` compiled without threads, under another name: the cache on disk goes by name."""
+    twin = types.FunctionType(function.__code__, function.__globals__)
+    twin.__qualname__ = f"{function.__qualname__}_serial"
+    return numba.njit(**_OPTIONS)(twin)
+
+
+def parallel(function):
+    """Compile `function`, one version per dtype, with threads in its `prange` loops."""
+    threaded, serial = numba.njit(parallel=True, **_OPTIONS)(function), _serial_twin(function)
+
+    @functools.wraps(function)
+    def kernel(*args):
+        if _threads_lost:
+            return serial(*args)
+        with _turn():
+            return threaded(*args)
+
+    return kernel
+
 
 # A function that only compiled functions call: compiled into them, so never cached by itself.
 helper = numba.njit(nogil=True, error_model="numpy")

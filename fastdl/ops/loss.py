@@ -1,11 +1,14 @@
-"""Losses and their gradients. A loss is a float: the mean over the batch."""
+"""Losses and their gradients. A loss is a float: the mean over the batch.
+
+Targets may have any real dtype; they are converted to that of the predictions.
+"""
 
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ._arrays import Array, common, expect_shape, kernel, real
+from ._arrays import Array, expect_shape, kernel, real
 
 
 def _rows(operation: str, name: str, x: Array) -> Array:
@@ -13,6 +16,11 @@ def _rows(operation: str, name: str, x: Array) -> Array:
     if x.ndim < 1 or x.size == 0:
         raise ShapeError(f"{operation}: {name} {x.shape} is empty; a mean needs at least one value")
     return x.reshape(len(x), -1)
+
+
+def _like(operation: str, name: str, t: Any, x: Array) -> Array:
+    """Targets ready for a kernel. They are data, so any real dtype becomes x's."""
+    return real(operation, name, t).astype(x.dtype, copy=False)
 
 
 def _mean(losses: Array) -> float:
@@ -25,7 +33,7 @@ def _targets(operation: str, x: Array, t: Any) -> tuple[str, Array]:
     """The kernel's suffix for this kind of targets, and the targets ready for it."""
     t = np.asarray(t)
     if t.shape == x.shape and t.ndim == 2:
-        return "_dense", common(operation, x=x, t=t)[1]
+        return "_dense", _like(operation, "t", t, x)
     if t.shape != x.shape[:1]:
         raise ShapeError(f"{operation}: t must be class indices {x.shape[:1]} or a distribution "
                          f"over classes {x.shape}, got {t.shape}")
@@ -82,9 +90,10 @@ def softmax_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
 
 # ---- losses between arrays of one shape ----
 
-def _alike(operation: str, **arrays: Any) -> tuple[Array, Array]:
-    x, t = common(operation, **arrays)
-    expect_shape(operation, "t", t, x.shape, f"the shape of {next(iter(arrays))}")
+def _alike(operation: str, x_name: str, x: Any, t: Any) -> tuple[Array, Array]:
+    x = real(operation, x_name, x)
+    t = _like(operation, "t", t, x)
+    expect_shape(operation, "t", t, x.shape, f"the shape of {x_name}")
     return x, t
 
 
@@ -110,7 +119,7 @@ def cross_entropy(p: Any, t: Any, eps: float = 1e-7, *, backend: str | None = No
     >>> round(cross_entropy(np.array([[0.5, 0.5]]), np.array([[0.0, 1.0]])), 6)
     0.693147
     """
-    p, t = _alike("cross_entropy", p=p, t=t)
+    p, t = _alike("cross_entropy", "p", p, t)
     return _mean(_row_losses("cross_entropy", p, t, "p", backend, float(eps)))
 
 
@@ -118,7 +127,7 @@ def cross_entropy_backward(p: Any, t: Any, eps: float = 1e-7, dloss: float = 1.0
                            backend: str | None = None) -> Array:
     """Gradient of `cross_entropy`."""
     name = "cross_entropy_backward"
-    p, t = _alike(name, p=p, t=t)
+    p, t = _alike(name, "p", p, t)
     return _row_gradient(name, p, t, "p", backend, float(eps), dloss / max(len(p), 1))
 
 
@@ -128,13 +137,13 @@ def mse(y: Any, t: Any, *, backend: str | None = None) -> float:
     >>> mse(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]]))
     2.5
     """
-    y, t = _alike("mse", y=y, t=t)
+    y, t = _alike("mse", "y", y, t)
     return _mean(_row_losses("mse", y, t, "y", backend))
 
 
 def mse_backward(y: Any, t: Any, dloss: float = 1.0, *, backend: str | None = None) -> Array:
     """Gradient of `mse`: ``(y - t) / N``."""
-    y, t = _alike("mse_backward", y=y, t=t)
+    y, t = _alike("mse_backward", "y", y, t)
     return _row_gradient("mse_backward", y, t, "y", backend, dloss / max(len(y), 1))
 
 
@@ -144,7 +153,7 @@ def binary_cross_entropy(p: Any, t: Any, *, backend: str | None = None) -> float
     >>> round(binary_cross_entropy(np.array([0.5, 0.5]), np.array([0, 1])), 6)
     0.693147
     """
-    p, t = _alike("binary_cross_entropy", p=p, t=t)
+    p, t = _alike("binary_cross_entropy", "p", p, t)
     losses = _row_losses("binary_cross_entropy", p, t, "p", backend)
     return _mean(losses) * len(p) / p.size
 
@@ -153,5 +162,5 @@ def binary_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
                                   backend: str | None = None) -> Array:
     """Gradient of `binary_cross_entropy`."""
     name = "binary_cross_entropy_backward"
-    p, t = _alike(name, p=p, t=t)
+    p, t = _alike(name, "p", p, t)
     return _row_gradient(name, p, t, "p", backend, dloss / max(p.size, 1))

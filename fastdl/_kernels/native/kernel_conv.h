@@ -30,15 +30,15 @@ static void K(gather_fields)(const fd_window *w, const T *x, ptrdiff_t tap, ptrd
 {
     K(run) runs[K(KC)];
     ptrdiff_t n_runs = K(find_runs)(first, count, w->OW, runs);
-    for (ptrdiff_t end = tap + taps; tap < end; tap++, panel += width) {
-        ptrdiff_t c = tap / (w->KH * w->KW), kh = tap / w->KW % w->KH, kw = tap % w->KW;
-        ptrdiff_t shift = kw * w->DW - w->PW;
+    fd_tap t = fd_tap_at(tap, w->KH, w->KW);
+    for (; taps > 0; taps--, panel += width, fd_next_tap(&t, w->KH, w->KW)) {
+        ptrdiff_t shift = t.kw * w->DW - w->PW;
         fd_range inside = fd_inside(w->OW, w->SW, shift, w->W);
         K(clear)(panel, width);
         for (ptrdiff_t r = 0; r < n_runs; r++) {
-            ptrdiff_t h = runs[r].row * w->SH - w->PH + kh * w->DH;
+            ptrdiff_t h = runs[r].row * w->SH - w->PH + t.kh * w->DH;
             if (h < 0 || h >= w->H) continue;
-            const T *row = x + (c * w->H + h) * w->W + shift;
+            const T *row = x + (t.c * w->H + h) * w->W + shift;
             T *out = panel + runs[r].at - runs[r].column;
             ptrdiff_t begin = FD_MAX(runs[r].column, inside.begin);
             ptrdiff_t stop = FD_MIN(runs[r].column + runs[r].length, inside.end);
@@ -57,14 +57,15 @@ static void K(gather_gradients)(const fd_window *w, const T *dy, ptrdiff_t tap, 
 {
     K(run) runs[K(KC)];
     ptrdiff_t n_runs = K(find_runs)(first, count, w->W, runs);
-    for (ptrdiff_t end = tap + taps; tap < end; tap++, panel += width) {
-        ptrdiff_t oc = tap / (w->KH * w->KW), kh = tap / w->KW % w->KH, kw = tap % w->KW;
-        ptrdiff_t shift = kw * w->DW - w->PW;
+    fd_tap t = fd_tap_at(tap, w->KH, w->KW);
+    for (; taps > 0; taps--, panel += width, fd_next_tap(&t, w->KH, w->KW)) {
+        ptrdiff_t shift = t.kw * w->DW - w->PW;
         K(clear)(panel, width);
         for (ptrdiff_t r = 0; r < n_runs; r++) {
-            ptrdiff_t oh = runs[r].row + w->PH - kh * w->DH;
-            if (oh < 0 || oh % w->SH || (oh /= w->SH) >= w->OH) continue;
-            const T *row = dy + (oc * w->OH + oh) * w->OW;
+            ptrdiff_t oh = runs[r].row + w->PH - t.kh * w->DH;
+            if (w->SH != 1) oh = oh % w->SH ? -1 : oh / w->SH;
+            if (oh < 0 || oh >= w->OH) continue;
+            const T *row = dy + (t.c * w->OH + oh) * w->OW;
             T *out = panel + runs[r].at - runs[r].column + shift;
             /* Outputs whose tap falls on this run: column <= ow * SW + shift < column + length. */
             fd_range hit = fd_inside(w->OW, w->SW, shift - runs[r].column, runs[r].length);

@@ -30,6 +30,25 @@ static inline fd_range fd_part(ptrdiff_t size, ptrdiff_t unit, ptrdiff_t parts, 
     return (fd_range){begin < size ? begin : size, end < size ? end : size};
 }
 
+/* A tap of the filters: channel and place in the window. */
+typedef struct {
+    ptrdiff_t c, kh, kw;
+} fd_tap;
+
+static inline fd_tap fd_tap_at(ptrdiff_t index, ptrdiff_t KH, ptrdiff_t KW)
+{
+    return (fd_tap){index / (KH * KW), index / KW % KH, index % KW};
+}
+
+static inline void fd_next_tap(fd_tap *tap, ptrdiff_t KH, ptrdiff_t KW)
+{
+    if (++tap->kw < KW) return;
+    tap->kw = 0;
+    if (++tap->kh < KH) return;
+    tap->kh = 0;
+    tap->c++;
+}
+
 static inline ptrdiff_t fd_round_up(ptrdiff_t size, ptrdiff_t unit)
 {
     return (size + unit - 1) / unit * unit;

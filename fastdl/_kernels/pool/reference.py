@@ -24,8 +24,9 @@ def max_pool2d(x, y, argmax, kernel, stride, padding):
     size, output = x.shape[2:], y.shape[2:]
     fields = windows(x, kernel, stride, padding, _NO_DILATION, output, fill=-np.inf)
     inside = windows(np.ones((1, 1, *size), bool), kernel, stride, padding, _NO_DILATION, output)
-    fields = fields.reshape(*y.shape, -1)
-    inside = inside.reshape(1, 1, *output, -1)
+    cells = kernel[0] * kernel[1]
+    fields = fields.reshape(*y.shape, cells)
+    inside = inside.reshape(1, 1, *output, cells)
     # A window of -inf throughout must still name a cell of the input, not of the padding.
     best = np.where(inside, fields, -np.inf).argmax(axis=-1)
     at_best = np.take_along_axis(np.broadcast_to(inside, fields.shape), best[..., None], axis=-1)
@@ -81,7 +82,7 @@ def global_avg_pool2d_backward(dy, dx):
 
 def global_max_pool2d(x, y, argmax):
     """Fill `y` and `argmax`, both (N, C, 1, 1)."""
-    flat = x.reshape(*x.shape[:2], -1)
+    flat = x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
     best = flat.argmax(axis=-1)[..., None]
     argmax[...] = best[..., None]
     y[...] = np.take_along_axis(flat, best, axis=-1)[..., None]

@@ -1,0 +1,1 @@
+"""Benchmarks of fastdl beside PyTorch, and their report (see README.md)."""

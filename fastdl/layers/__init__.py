@@ -1,0 +1,29 @@
+"""Layers: each one a documented pair of functions, one file per family."""
+
+from .activation import (
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    leaky_relu,
+    relu,
+    sigmoid,
+    softmax,
+    tanh,
+)
+from .conv import Conv2d
+from .dropout import Dropout
+from .join import Add, Concat, Mean, Multiply, add, concat, mean, multiply
+from .layer import Layer
+from .linear import Linear
+from .norm import BatchNorm1d, BatchNorm2d
+from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from .shape import Flatten, flatten
+
+__all__ = [
+    "Add", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Concat", "Conv2d", "Dropout", "Flatten",
+    "GlobalAvgPool2d", "GlobalMaxPool2d", "Layer", "LeakyReLU", "Linear", "MaxPool2d", "Mean",
+    "Multiply", "ReLU", "Sigmoid", "Softmax", "Tanh", "add", "concat", "flatten", "leaky_relu",
+    "mean", "multiply", "relu", "sigmoid", "softmax", "tanh",
+]

@@ -1,0 +1,111 @@
+"""Activation layers, and the same as functions on nodes or arrays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from .layer import Layer
+
+
+class ReLU(Layer):
+    """Rectifier, ``max(x, 0)``."""
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        y = ops.relu(*inputs)
+        return y, y
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.relu_backward(dy, saved),), {}
+
+
+class LeakyReLU(Layer):
+    """``x`` above 0, ``negative_slope * x`` elsewhere."""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        return ops.leaky_relu(x, self.negative_slope), x
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.leaky_relu_backward(dy, saved, self.negative_slope),), {}
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+class Sigmoid(Layer):
+    """Logistic function, ``1 / (1 + exp(-x))``."""
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        y = ops.sigmoid(*inputs)
+        return y, y
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.sigmoid_backward(dy, saved),), {}
+
+
+class Tanh(Layer):
+    """Hyperbolic tangent."""
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        y = ops.tanh(*inputs)
+        return y, y
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.tanh_backward(dy, saved),), {}
+
+
+class Softmax(Layer):
+    """``exp(x) / sum(exp(x))`` along `dim`."""
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        y = ops.softmax(x, self.dim)
+        return y, y
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.softmax_backward(dy, saved, self.dim),), {}
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+def relu(x: Any) -> Any:
+    """`ReLU` of a node or an array.
+
+    >>> relu(np.array([-1.0, 1.0]))
+    array([0., 1.])
+    """
+    return ReLU()(x)
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    """`LeakyReLU` of a node or an array."""
+    return LeakyReLU(negative_slope)(x)
+
+
+def sigmoid(x: Any) -> Any:
+    """`Sigmoid` of a node or an array."""
+    return Sigmoid()(x)
+
+
+def tanh(x: Any) -> Any:
+    """`Tanh` of a node or an array."""
+    return Tanh()(x)
+
+
+def softmax(x: Any, dim: int = -1) -> Any:
+    """`Softmax` of a node or an array."""
+    return Softmax(dim)(x)

@@ -1,0 +1,139 @@
+"""Losses: forward gives the mean over the batch, backward the gradient of the predictions."""
+
+from typing import Any
+
+import numpy as np
+
+from . import ops
+from .errors import ArgumentError, GraphError
+
+
+class Loss:
+    """Base of the losses.
+
+    A loss of your own defines `value` and `gradient`; if its targets are classes, also
+    `count_correct`.
+    """
+
+    _saved: tuple[Any, ...] | None = None
+
+    def value(self, y: np.ndarray, t: Any) -> tuple[float, tuple[Any, ...]]:
+        """The loss, and what `gradient` needs."""
+        raise NotImplementedError
+
+    def gradient(self, *saved: Any) -> np.ndarray:
+        """Gradient with respect to y."""
+        raise NotImplementedError
+
+    def count_correct(self, y: np.ndarray, t: Any) -> int | None:
+        """How many samples are predicted right; None where that means nothing."""
+        return None
+
+    def forward(self, y: np.ndarray, t: Any) -> float:
+        """Mean loss of the predictions `y` against the targets `t`."""
+        loss, self._saved = self.value(y, t)
+        return loss
+
+    def backward(self) -> np.ndarray:
+        """Gradient of the last `forward` with respect to y."""
+        if self._saved is None:
+            raise GraphError(f"{type(self).__name__}.backward: call forward first")
+        return self.gradient(*self._saved)
+
+    __call__ = forward
+
+
+def _classes(t: Any) -> np.ndarray:
+    """Class indices from indices or from distributions."""
+    t = np.asarray(t)
+    return t if t.ndim == 1 else t.argmax(axis=1)
+
+
+class SoftmaxCrossEntropy(Loss):
+    """Softmax and cross-entropy in one, from scores.
+
+    ``y`` (N, C) scores; ``t`` (N,) class indices or (N, C) probabilities.
+
+    >>> loss = SoftmaxCrossEntropy()
+    >>> round(loss.forward(np.zeros((2, 10)), np.array([3, 5])), 6)
+    2.302585
+    >>> loss.backward().shape
+    (2, 10)
+    """
+
+    def value(self, y: np.ndarray, t: Any) -> tuple[float, tuple[Any, ...]]:
+        loss, p = ops.softmax_cross_entropy(y, t, return_probabilities=True)
+        return loss, (p, t)
+
+    def gradient(self, p: np.ndarray, t: Any) -> np.ndarray:
+        return ops.softmax_cross_entropy_backward(p, t)
+
+    def count_correct(self, y: np.ndarray, t: Any) -> int:
+        return int((y.argmax(axis=1) == _classes(t)).sum())
+
+
+class CrossEntropy(Loss):
+    """Cross-entropy of probabilities: ``-sum(t * log(y + eps))``, mean over the batch.
+
+    ``y`` and ``t`` (N, C). After a softmax layer; `SoftmaxCrossEntropy` is faster and exact.
+    """
+
+    def __init__(self, eps: float = 1e-7) -> None:
+        self.eps = eps
+
+    def value(self, y: np.ndarray, t: Any) -> tuple[float, tuple[Any, ...]]:
+        return ops.cross_entropy(y, t, self.eps), (y, t)
+
+    def gradient(self, y: np.ndarray, t: Any) -> np.ndarray:
+        return ops.cross_entropy_backward(y, t, self.eps)
+
+    def count_correct(self, y: np.ndarray, t: Any) -> int:
+        return int((y.argmax(axis=1) == _classes(t)).sum())
+
+
+class MSE(Loss):
+    """Half the squared error, ``sum((y - t) ** 2) / 2``, mean over the batch.
+
+    >>> MSE().forward(np.array([[1.0, 2.0]]), np.zeros((1, 2)))
+    2.5
+    """
+
+    def value(self, y: np.ndarray, t: Any) -> tuple[float, tuple[Any, ...]]:
+        return ops.mse(y, t), (y, t)
+
+    def gradient(self, y: np.ndarray, t: Any) -> np.ndarray:
+        return ops.mse_backward(y, t)
+
+
+class BinaryCrossEntropy(Loss):
+    """``-(t log y + (1 - t) log(1 - y))`` of probabilities, mean over all elements."""
+
+    def value(self, y: np.ndarray, t: Any) -> tuple[float, tuple[Any, ...]]:
+        return ops.binary_cross_entropy(y, t), (y, t)
+
+    def gradient(self, y: np.ndarray, t: Any) -> np.ndarray:
+        return ops.binary_cross_entropy_backward(y, t)
+
+    def count_correct(self, y: np.ndarray, t: Any) -> int:
+        right = (y > 0.5) == (np.asarray(t) > 0.5)
+        return int(right.reshape(len(right), -1).all(axis=1).sum())
+
+
+_BY_NAME: dict[str, type[Loss]] = {
+    "softmax_cross_entropy": SoftmaxCrossEntropy, "cross_entropy": CrossEntropy, "mse": MSE,
+    "binary_cross_entropy": BinaryCrossEntropy}
+
+
+def get(loss: str | Loss) -> Loss:
+    """The loss of that name, or the loss given.
+
+    >>> type(get("mse")).__name__
+    'MSE'
+    """
+    if isinstance(loss, Loss):
+        return loss
+    try:
+        return _BY_NAME[loss]()
+    except (KeyError, TypeError):
+        raise ArgumentError(f"unknown loss {loss!r}; there are: {', '.join(_BY_NAME)}, "
+                            "or an instance of fastdl.losses.Loss") from None

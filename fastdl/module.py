@@ -1,0 +1,361 @@
+"""Modules: networks and parts of networks, built of layers and other modules."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from . import files
+from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
+from .graph import Graph, Node, Tape
+from .layers.layer import Layer, write_into
+
+# Counts changes to the structure of any module; a graph traced before the last one is stale.
+_structure = itertools.count(1)
+_structure_now = 0
+
+
+def _structure_changed() -> None:
+    global _structure_now
+    _structure_now = next(_structure)
+
+
+class ParameterDict(dict):
+    """Arrays by name; assigning to a name writes into its array, which stays the same one."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in self:
+            raise ArgumentError(f"params: the network has no parameter {name!r}")
+        write_into(self[name], value, name)
+
+
+class ModuleList(list):
+    """A list of layers and modules, named by their positions; what a list attribute becomes."""
+
+
+def _tracked(name: str):
+    method = getattr(list, name)
+
+    def changing(self, *args, **kwargs):
+        result = method(self, *args, **kwargs)
+        _structure_changed()
+        return result
+    changing.__name__, changing.__doc__ = name, method.__doc__
+    return changing
+
+
+for _name in ("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort",
+              "__delitem__", "__iadd__", "__setitem__"):
+    setattr(ModuleList, _name, _tracked(_name))
+
+
+class Module:
+    """Base of networks and of their building blocks.
+
+    A module makes its parts in ``__init__`` and says in `connect` how nodes meet. Parts are named
+    by their attributes, as in PyTorch: ``layer1.0.conv1.weight``. (``super().__init__()`` may be
+    called but need not be.)
+
+    >>> import fastdl as fd
+    >>> class Residual(fd.Module):
+    ...     def __init__(self, channels):
+    ...         self.conv = fd.layers.Conv2d(channels, channels, 3, padding=1)
+    ...
+    ...     def connect(self, x):
+    ...         return fd.relu(self.conv(x) + x)
+    >>> net = Residual(4)
+    >>> net.forward(np.zeros((1, 4, 8, 8), np.float32)).shape
+    (1, 4, 8, 8)
+    >>> list(net.params)
+    ['conv.weight', 'conv.bias']
+    """
+
+    training = True
+    _graph: tuple[int, Graph] | None = None
+    _run: tuple[Graph, Tape] | None = None
+
+    def connect(self, *inputs: Node) -> Any:
+        """Wire the parts: from input nodes to the output node (or a tuple of them)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define connect")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if type(value) in (list, tuple) and any(isinstance(v, Module | Layer) for v in value):
+            value = ModuleList(value)
+        if not name.startswith("_") and name != "training":
+            _structure_changed()
+        object.__setattr__(self, name, value)
+
+    # ---- parts ----
+
+    def named_children(self) -> Iterator[tuple[str, Module | Layer]]:
+        """The direct parts, by the names of their attributes."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module | Layer):
+                yield name, value
+            elif isinstance(value, list | tuple):
+                yield from ((f"{name}.{i}", part) for i, part in enumerate(value)
+                            if isinstance(part, Module | Layer))
+            elif isinstance(value, dict):
+                yield from ((f"{name}.{key}", part) for key, part in value.items()
+                            if isinstance(part, Module | Layer))
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module | Layer]]:
+        """This module and all parts inside it, by path; a shared part under each of its paths."""
+        yield prefix, self
+        for name, child in self.named_children():
+            path = f"{prefix}.{name}" if prefix else name
+            if isinstance(child, Module):
+                yield from child.named_modules(path)
+            else:
+                yield path, child
+
+    def named_layers(self) -> Iterator[tuple[str, Layer]]:
+        """All layers, by path."""
+        return ((path, part) for path, part in self.named_modules() if isinstance(part, Layer))
+
+    def _collect(self, kind: str, shared: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+        """Arrays of one kind by path; those of a shared layer once, unless `shared`."""
+        seen: set[Layer] = set()
+        for path, layer in self.named_layers():
+            if layer in seen and not shared:
+                continue
+            seen.add(layer)
+            for name, array in getattr(layer, kind).items():
+                yield (f"{path}.{name}" if path else name), array
+
+    @property
+    def params(self) -> ParameterDict:
+        """All parameters by path; writing into them is seen by the next forward."""
+        return ParameterDict(self._collect("params"))
+
+    @property
+    def grads(self) -> dict[str, np.ndarray]:
+        """The gradients of the last backward pass, under the parameters' names."""
+        return dict(self._collect("grads"))
+
+    def train(self, mode: bool = True) -> Module:
+        """Use training behaviour in all parts."""
+        for _, part in self.named_modules():
+            part.training = bool(mode)
+        return self
+
+    def eval(self) -> Module:
+        """Use inference behaviour in all parts."""
+        return self.train(False)
+
+    def astype(self, dtype: Any) -> Module:
+        """Convert parameters and floating buffers, as for a gradient check in float64."""
+        dtype = np.dtype(dtype)
+        if dtype.char not in "efd":
+            raise ArgumentError(f"astype: expected float16, float32 or float64, got {dtype}")
+        for _, layer in self.named_layers():
+            for arrays in (layer.params, layer.buffers):
+                for name, array in arrays.items():
+                    if array.dtype.kind == "f":
+                        arrays[name] = array.astype(dtype)
+            layer.grads.clear()
+        return self
+
+    # ---- running ----
+
+    @property
+    def graph(self) -> Graph:
+        """The network as a graph; traced anew when parts were changed."""
+        if self._graph is None or self._graph[0] != _structure_now:
+            graph = Graph.trace(self.connect, len(self._input_names()))
+            self._check_registered(graph)
+            self._graph = (_structure_now, graph)
+        return self._graph[1]
+
+    def _as_inputs(self, arrays: tuple[Any, ...]) -> list[np.ndarray]:
+        """The user's arrays; floating ones in the parameters' dtype."""
+        dtype = next((w.dtype for _, w in self._collect("params")), None)
+        inputs = [np.asarray(x) for x in arrays]
+        return [x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
+                for x in inputs]
+
+    def _input_names(self) -> list[str]:
+        kinds = inspect.Parameter
+        return [name for name, p in inspect.signature(self.connect).parameters.items()
+                if p.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+                and p.default is kinds.empty]
+
+    def _check_registered(self, graph: Graph) -> None:
+        known = {layer for _, layer in self.named_layers()}
+        for layer in graph.layers():
+            if layer.params and layer not in known:
+                raise GraphError(f"{type(self).__name__}.connect uses {layer!r}, which is no "
+                                 "attribute of the module, so its parameters would not be "
+                                 "trained: make it in __init__")
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Join a network (on nodes), or run forward (on arrays)."""
+        if inputs and isinstance(inputs[0], Node):
+            return self.connect(*inputs)
+        return self.forward(*inputs)
+
+    def forward(self, *inputs: Any) -> Any:
+        """Run on arrays and remember what `backward` needs.
+
+        Floating inputs are converted to the parameters' dtype.
+        """
+        graph = self.graph
+        outputs, tape = graph.forward(self._as_inputs(inputs))
+        self._run = (graph, tape)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        """Gradients of the last `forward`: fills `grads`, returns that of the input.
+
+        A tuple where there are several outputs or inputs. With ``need_dx=False`` the first
+        layer's input gradient is not computed, and None is returned.
+        """
+        if self._run is None:
+            raise GraphError(f"{type(self).__name__}.backward: call forward first "
+                             "(each backward needs a forward of its own)")
+        (graph, tape), self._run = self._run, None
+        dys = dy if isinstance(dy, tuple) else (dy,)
+        if len(dys) != len(graph.outputs):
+            raise GraphError(f"{type(self).__name__}.backward: the network has "
+                             f"{len(graph.outputs)} outputs, got {len(dys)} gradients")
+        dxs, grads = graph.backward(tape, dys, need_dx)
+        for layer in graph.layers():
+            if layer in grads:
+                layer.store_grads(grads[layer])
+            else:               # not on a path to the output
+                layer.store_grads({name: np.zeros_like(w) for name, w in layer.params.items()})
+        if not need_dx:
+            return None
+        return dxs[0] if len(dxs) == 1 else tuple(dxs)
+
+    def predict(self, x: Any, batch_size: int = 256) -> Any:
+        """Outputs for `x` in inference mode, batch by batch; several threads may call it.
+
+        The modes of the parts (`train`, `eval`) are neither used nor changed.
+        """
+        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+            raise ArgumentError(f"predict: batch_size must be at least 1, got {batch_size!r}")
+        x = np.asarray(x)
+        if x.ndim < 1:
+            raise ShapeError(f"predict: x must have a batch dimension, got {x.shape}")
+        graph, batches = self.graph, []
+        for start in range(0, max(len(x), 1), batch_size):
+            batch = self._as_inputs((x[start:start + batch_size],))
+            outputs, _ = graph.forward(batch, training=False, keep=False)
+            batches.append(outputs)
+        joined = [np.concatenate(parts) if len(parts) > 1 else parts[0]
+                  for parts in zip(*batches, strict=True)]
+        return joined[0] if len(joined) == 1 else tuple(joined)
+
+    # ---- saving ----
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers, under PyTorch's names."""
+        return {name: array.copy() for name, array in self._state(shared=True).items()}
+
+    def _state(self, shared: bool) -> dict[str, np.ndarray]:
+        merged: dict[str, np.ndarray] = {}
+        seen: set[Layer] = set()
+        for path, layer in self.named_layers():
+            if layer in seen and not shared:
+                continue
+            seen.add(layer)
+            for name, array in (*layer.params.items(), *layer.buffers.items()):
+                merged[f"{path}.{name}" if path else name] = array
+        return merged
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Write a state dict into the parameters and buffers.
+
+        Parameters
+        ----------
+        state : arrays (or anything NumPy converts) by name
+        strict : also raise for names that are missing or not known
+
+        Raises
+        ------
+        CheckpointError
+            when something does not fit; nothing is changed then
+        """
+        own = self._state(shared=True)
+        problems = []
+        if strict:
+            problems += [f"missing {name}" for name in own if name not in state]
+            problems += [f"unexpected {name}" for name in state if name not in own]
+        new = {name: np.asarray(state[name]) for name in own if name in state}
+        problems += [f"{name} is {value.shape}, expected {own[name].shape}"
+                     for name, value in new.items() if value.shape != own[name].shape]
+        if problems:
+            more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
+            raise CheckpointError(f"load_state_dict: {type(self).__name__} does not fit: "
+                                  f"{'; '.join(problems[:8])}{more}")
+        for name, value in new.items():
+            own[name][...] = value
+
+    def save(self, path: str | PathLike[str], **about: Any) -> None:
+        """Write a state dict to a safetensors file; `about` is kept with it (see `files`).
+
+        The file is written beside and renamed: a save that is cut off leaves the old one whole.
+        """
+        files.write_tensors(path, self._state(shared=True), {"fastdl": json.dumps(about)})
+
+    def load(self, path: str | PathLike[str]) -> None:
+        """Read the state dict that `save` wrote."""
+        tensors, _ = files.read_tensors(path)
+        self.load_state_dict(tensors)
+
+    def __repr__(self) -> str:
+        lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ")
+                 for name, child in self.named_children()]
+        inside = "\n" + "\n".join(lines) + "\n" if lines else ""
+        return f"{type(self).__name__}({inside})"
+
+
+class Sequential(Module):
+    """Layers and modules one after another, named by their positions.
+
+    >>> from fastdl.layers import Linear, ReLU
+    >>> net = Sequential(Linear(4, 8), ReLU(), Linear(8, 2))
+    >>> list(net.params)
+    ['0.weight', '0.bias', '2.weight', '2.bias']
+    """
+
+    def __init__(self, *parts: Module | Layer) -> None:
+        for part in parts:
+            self._check(part)
+        self._parts = ModuleList(parts)
+
+    @staticmethod
+    def _check(part: Any) -> None:
+        if not isinstance(part, Module | Layer):
+            raise ArgumentError(f"Sequential: expected layers and modules, got {part!r}")
+
+    def connect(self, x: Node) -> Node:
+        for part in self._parts:
+            x = part(x)
+        return x
+
+    def named_children(self) -> Iterator[tuple[str, Module | Layer]]:
+        return ((str(i), part) for i, part in enumerate(self._parts))
+
+    def append(self, part: Module | Layer) -> Sequential:
+        """Add a part at the end."""
+        self._check(part)
+        self._parts.append(part)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        return Sequential(*self._parts[index]) if isinstance(index, slice) else self._parts[index]
+
+    def __iter__(self) -> Iterator[Module | Layer]:
+        return iter(self._parts)
+

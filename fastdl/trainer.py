@@ -1,0 +1,266 @@
+"""Training: the loop over epochs and batches, evaluation, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from . import files, losses, optimizers, random, schedules
+from .errors import ArgumentError, CheckpointError, ShapeError
+from .history import History
+from .losses import Loss
+from .module import Module
+from .optimizers import Optimizer
+from .schedules import Schedule
+
+Batch = tuple[np.ndarray, np.ndarray]
+Callback = Callable[["Trainer"], bool | None]
+
+
+class Trainer:
+    """Trains a network.
+
+    Parameters
+    ----------
+    net : Module
+    loss : name or `fastdl.losses.Loss`
+    optimizer : name or `fastdl.optimizers.Optimizer`
+
+    Attributes
+    ----------
+    history : History
+        One number an epoch: loss, accuracy (where the loss has one), val_loss, val_accuracy,
+        seconds.
+    epoch : int
+        Epochs done.
+
+    >>> import fastdl as fd
+    >>> (x, t), test = fd.datasets.digits()
+    >>> net = fd.Sequential(fd.layers.Flatten(), fd.layers.Linear(64, 10))
+    >>> trainer = Trainer(net, loss="softmax_cross_entropy", optimizer="adam")
+    >>> history = trainer.fit(x, t, epochs=2, validation_data=test, progress=False)
+    >>> sorted(history)
+    ['accuracy', 'loss', 'seconds', 'val_accuracy', 'val_loss']
+    """
+
+    def __init__(self, net: Module, loss: str | Loss = "softmax_cross_entropy",
+                 optimizer: str | Optimizer = "adam") -> None:
+        if not isinstance(net, Module):
+            raise ArgumentError(f"Trainer: net must be a fastdl.Module, got {type(net).__name__}")
+        self.net = net
+        self.loss = losses.get(loss)
+        self.optimizer = optimizers.get(optimizer)
+        self.history = History()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self.history.epochs
+
+    # ---- training ----
+
+    def step(self, x: Any, t: Any) -> float:
+        """One step on one batch: forward, backward, update. Returns the loss before the update."""
+        return self._step(x, t)[0]
+
+    def _step(self, x: Any, t: Any) -> tuple[float, int | None]:
+        """The loss, and how many samples were right."""
+        if not self.net.training:
+            self.net.train()
+        y = self.net.forward(x)
+        loss = self.loss.forward(y, t)
+        self.net.backward(self.loss.backward(), need_dx=False)
+        self.optimizer.update(self.net.params, self.net.grads)
+        return loss, self.loss.count_correct(y, t)
+
+    def fit(self, x: Any, t: Any, epochs: int = 1, batch_size: int = 100,
+            validation_data: Batch | None = None, *, shuffle: bool = True,
+            schedule: str | Schedule = "constant", callbacks: Iterable[Callback] = (), progress: bool = True) -> History:
+        """Train for `epochs` more epochs.
+
+        Parameters
+        ----------
+        x, t : samples and targets, first dimension N
+        batch_size : the last batch of an epoch may be smaller
+        validation_data : (x, t), evaluated after each epoch
+        shuffle : draw a new order each epoch
+        schedule : of the learning rate, over all epochs up to the last of this call: "constant",
+            "cosine", or a function of progress (0 to 1)
+        callbacks : called with the trainer after each epoch; one that returns True ends training
+        progress : show a bar
+
+        Returns
+        -------
+        History
+            of all epochs so far; also `self.history`
+        """
+        x, t = _checked_data("fit", x, t)
+        if validation_data is not None:
+            validation_data = _checked_data("fit: validation_data", *validation_data)
+        for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise ArgumentError(f"fit: {name} must be an integer of at least 1, got {value!r}")
+        last = self.epoch + epochs
+        callbacks, schedule = tuple(callbacks), schedules.get(schedule)
+
+        def set_rate(samples: int) -> None:
+            self.optimizer.lr_scale = schedule((self.epoch + samples / len(x)) / last)
+
+        while self.epoch < last:
+            start = time.perf_counter()
+            title = f"epoch {self.epoch + 1}/{last}"
+            with _progress(len(x), title, progress) as bar:
+                numbers = self._train_epoch(x, t, batch_size, shuffle, set_rate, bar)
+                if validation_data is not None:
+                    metrics = self.evaluate(*validation_data)
+                    numbers |= {f"val_{name}": value for name, value in metrics.items()}
+                    bar.set_postfix_str(_as_text(numbers))
+            self.history.append(numbers | {"seconds": time.perf_counter() - start})
+            # Every callback is heard, also after one that asks to stop.
+            if any([callback(self) for callback in callbacks]):
+                break
+        return self.history
+
+    def _train_epoch(self, x: np.ndarray, t: np.ndarray, batch_size: int, shuffle: bool,
+                     set_rate: Callable[[int], None], bar: Any) -> dict[str, float]:
+        order = random.generator().permutation(len(x)) if shuffle else None
+        running = _Mean()
+        for rows in _batches(len(x), batch_size, order):
+            set_rate(running.count)
+            loss, correct = self._step(x[rows], t[rows])
+            if not math.isfinite(loss) and running.is_finite():
+                warnings.warn(f"the loss became {loss} in epoch {self.epoch + 1}: try a smaller "
+                              "learning rate, or look for NaN in the data", RuntimeWarning,
+                              stacklevel=3)
+            size = len(t[rows])
+            running.add(loss, correct, size)
+            bar.update(size)
+            bar.set_postfix_str(_as_text(running.numbers()), refresh=False)
+        return running.numbers()
+
+    def evaluate(self, x: Any, t: Any, batch_size: int = 256) -> dict[str, float]:
+        """Loss, and accuracy where the loss has one, in inference mode."""
+        x, t = _checked_data("evaluate", x, t)
+        running = _Mean()
+        for rows in _batches(len(x), batch_size, None):
+            y = self.net.predict(x[rows], batch_size)
+            loss, _ = self.loss.value(y, t[rows])
+            running.add(loss, self.loss.count_correct(y, t[rows]), len(y))
+        return running.numbers()
+
+    # ---- checkpoints ----
+
+    def save_checkpoint(self, path: str | PathLike[str]) -> None:
+        """Write everything that training goes on from: network, optimizer, random state, history.
+
+        The file is written beside and renamed: a save that is cut off leaves the old one whole.
+        """
+        saved = self.optimizer.state_dict()
+        tensors = {f"net.{name}": array for name, array in self.net.state_dict().items()}
+        scalars: dict[str, dict[str, float]] = {}
+        for name, state in saved["state"].items():
+            scalars[name] = {}
+            for key, value in state.items():
+                if isinstance(value, np.ndarray):
+                    tensors[f"optimizer.{name}.{key}"] = value
+                else:
+                    scalars[name][key] = value
+        about = {"format": 1, "optimizer": type(self.optimizer).__name__,
+                 "settings": saved["settings"], "scalars": scalars,
+                 "random": random.get_state(), "history": dict(self.history)}
+        files.write_tensors(path, tensors, {"trainer": json.dumps(about)})
+
+    def load_checkpoint(self, path: str | PathLike[str]) -> None:
+        """Go on from a checkpoint, to results that are bit for bit those of an unbroken run.
+
+        Raises
+        ------
+        CheckpointError
+            when the file is no checkpoint or does not fit; nothing is changed then
+        """
+        tensors, metadata = files.read_tensors(path)
+        try:
+            about = json.loads(metadata["trainer"])
+            settings, scalars = about["settings"], about["scalars"]
+            history, random_state = History(about["history"]), about["random"]
+            kind = about["optimizer"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: not a checkpoint of a trainer "
+                                  f"({type(error).__name__}: {error})") from error
+        if kind != type(self.optimizer).__name__:
+            raise CheckpointError(f"{path}: was saved with optimizer {kind}, this trainer has "
+                                  f"{type(self.optimizer).__name__}")
+        net_state = {key.removeprefix("net."): value for key, value in tensors.items()
+                     if key.startswith("net.")}
+        state: dict[str, dict[str, Any]] = {name: dict(values) for name, values in scalars.items()}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                name, _, slot = key.removeprefix("optimizer.").rpartition(".")
+                state.setdefault(name, {})[slot] = value
+        before = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({"settings": settings, "state": state})
+        try:
+            self.net.load_state_dict(net_state)
+        except CheckpointError:
+            self.optimizer.load_state_dict(before)
+            raise
+        random.set_state(random_state)
+        self.history = history
+
+
+class _Mean:
+    """Mean loss and accuracy over samples."""
+
+    def __init__(self) -> None:
+        self.loss, self.correct, self.count = 0.0, 0, 0
+        self.has_accuracy = True
+
+    def add(self, loss: float, correct: int | None, size: int) -> None:
+        self.loss += loss * size
+        self.count += size
+        if correct is None:
+            self.has_accuracy = False
+        else:
+            self.correct += correct
+
+    def is_finite(self) -> bool:
+        return math.isfinite(self.loss)
+
+    def numbers(self) -> dict[str, float]:
+        numbers = {"loss": self.loss / self.count}
+        if self.has_accuracy:
+            numbers["accuracy"] = self.correct / self.count
+        return numbers
+
+
+def _checked_data(operation: str, x: Any, t: Any) -> Batch:
+    x, t = np.asarray(x), np.asarray(t)
+    if x.ndim < 1 or t.ndim < 1 or len(x) != len(t) or not len(x):
+        raise ShapeError(f"{operation}: x and t must have as many samples, at least one: "
+                         f"x {x.shape}, t {t.shape}")
+    return x, t
+
+
+def _batches(count: int, batch_size: int, order: np.ndarray | None) -> Iterator[Any]:
+    """Row indices of one batch after another."""
+    for start in range(0, count, batch_size):
+        rows = slice(start, min(start + batch_size, count))
+        yield rows if order is None else order[rows]
+
+
+def _progress(count: int, title: str, shown: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=count, desc=title, unit="img", unit_scale=True, disable=not shown,
+                dynamic_ncols=True)
+
+
+def _as_text(numbers: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())

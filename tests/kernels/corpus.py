@@ -1,0 +1,407 @@
+"""The awkward arrays: for each kernel of the table, the calls on which backends must agree.
+
+A case is a call of a function of `fastdl.ops` (which leads to that kernel) with its arrays, in
+float64 or integers; `run` makes them of the dtype and the memory layout that a test is about.
+The first case of a kernel is its typical one: small, nothing special about it.
+"""
+
+from collections.abc import Callable
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastdl import ops
+
+_rng = np.random.default_rng(20)
+NAN, INF = np.nan, np.inf
+
+
+class Case(NamedTuple):
+    """One call. `terms`: length of its longest sum, times the square of its condition."""
+
+    kernel: str
+    name: str
+    function: Callable
+    arrays: dict[str, np.ndarray]
+    options: dict = {}
+    terms: float = 1
+    changed: tuple[str, ...] = ()       # the arrays that are changed in place
+
+    def __str__(self):
+        return f"{self.kernel}-{self.name}"
+
+
+CASES: dict[str, list[Case]] = {}
+
+
+def case(kernel, name, function, arrays, terms=1, changed=(), **options):
+    arrays = {key: np.asarray(a) for key, a in arrays.items()}      # NumPy makes scalars of 0-d
+    CASES.setdefault(kernel, []).append(
+        Case(kernel, name, function, arrays, options, terms, changed))
+
+
+def run(case, backend, dtype, layout=lambda a: a):
+    """Call it; return its results and the arrays that it changed, by name."""
+    arrays = {key: a.astype(dtype) if a.dtype.kind == "f" else a.copy()
+              for key, a in case.arrays.items()}
+    arrays.update((key, layout(a)) for key, a in arrays.items() if key not in case.changed)
+    before = {key: a.copy() for key, a in arrays.items()}
+    result = case.function(**arrays, **case.options, backend=backend)
+    for key in arrays.keys() - set(case.changed):
+        np.testing.assert_array_equal(arrays[key], before[key], f"{key} was changed")
+    results = result if isinstance(result, tuple) else (result,)
+    named = {f"result {i}": r for i, r in enumerate(results) if r is not None}
+    return named | {key: arrays[key] for key in case.changed}
+
+
+# ---- values ----
+
+def normal(*shape):
+    return _rng.standard_normal(shape)
+
+
+def ties(*shape):
+    """Few different values, so that maxima are reached more than once."""
+    return _rng.integers(-2, 3, shape).astype(float)
+
+
+def poisoned(array):
+    """`array` with NaN, infinities, zeros of both signs and subnormal numbers strewn in."""
+    array = array.copy()
+    specials = [NAN, INF, -INF, -0.0, 0.0, 1e-310, -1e-310, 1e-40, -1e-40, NAN]
+    places = _rng.choice(array.size, size=min(len(specials), array.size // 2), replace=False)
+    array.reshape(-1)[places] = specials[:len(places)]
+    return array
+
+
+def probabilities(*shape):
+    return _rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+
+
+LARGE = (70, 1001)                      # enough work for several threads, and an odd size
+SHAPES = {"typical": (3, 4, 5), "empty": (0, 4), "scalar": (), "one": (1,), "odd": (1, 37),
+          "large": LARGE}
+
+
+# ---- matrix product ----
+
+for name, (M, K, N) in {
+        "typical": (5, 7, 3), "1x1": (1, 1, 1), "no rows": (0, 3, 2), "no terms": (3, 0, 2),
+        "no columns": (2, 3, 0), "row": (1, 300, 1), "odd": (17, 33, 19), "tall": (133, 9, 5),
+        "wide": (5, 9, 270), "deep": (9, 1030, 6), "large": (131, 259, 101)}.items():
+    case("gemm", name, ops.gemm, {"a": normal(M, K), "b": normal(K, N)}, terms=K + 1)
+for trans_a, trans_b in [(False, True), (True, False), (True, True)]:
+    for M, K, N in [(18, 7, 21), (131, 259, 101)]:
+        case("gemm", f"transposed {trans_a} {trans_b} {M}", ops.gemm,
+             {"a": normal(*((K, M) if trans_a else (M, K))),
+              "b": normal(*((N, K) if trans_b else (K, N)))},
+             terms=K, trans_a=trans_a, trans_b=trans_b)
+case("gemm", "alpha, beta, bias", ops.gemm,
+     {"a": normal(9, 13), "b": normal(13, 5), "c": normal(9, 5), "bias": normal(5)},
+     terms=15, alpha=-0.5, beta=2.0)
+case("gemm", "NaN and infinities", ops.gemm,
+     {"a": poisoned(normal(20, 30)), "b": normal(30, 18)}, terms=30)
+case("gemm", "dense layer", ops.linear,
+     {"x": normal(3, 5, 40), "w": normal(30, 40), "b": normal(30)}, terms=41)
+case("gemm", "dense layer backward", ops.linear_backward,
+     {"dy": normal(9, 30), "x": normal(9, 40), "w": normal(30, 40)}, terms=40)
+
+
+# ---- windows: convolution and im2col ----
+
+CONV = {        # x, w, options
+    "typical": ((2, 3, 7, 5), (4, 3, 3, 2), {}),
+    "1x1": ((1, 1, 1, 1), (1, 1, 1, 1), {}),
+    "empty batch": ((0, 2, 5, 5), (3, 2, 3, 3), {}),
+    "kernel is the image": ((2, 3, 5, 4), (5, 3, 5, 4), {}),
+    "stride over kernel": ((2, 2, 11, 9), (3, 2, 2, 2), {"stride": (4, 3)}),
+    "padding over kernel": ((1, 2, 4, 4), (3, 2, 3, 3), {"padding": (4, 5)}),
+    "padding alone fits": ((2, 2, 1, 1), (3, 2, 3, 3), {"padding": 1}),
+    "dilation": ((2, 2, 9, 8), (3, 2, 3, 2), {"dilation": (2, 3), "padding": 1}),
+    "all options": ((3, 4, 13, 11), (6, 2, 3, 2), {"stride": (2, 3), "padding": (3, 1),
+                                                  "dilation": (2, 1), "groups": 2}),
+    "groups": ((2, 6, 6, 6), (4, 3, 3, 3), {"groups": 2, "padding": 1}),
+    "depthwise": ((2, 5, 7, 6), (5, 1, 3, 3), {"groups": 5, "padding": 1}),
+    "depthwise, twice the channels": ((2, 3, 9, 9), (6, 1, 3, 3), {
+        "groups": 3, "stride": 2, "padding": 2, "dilation": 2}),
+    "depthwise, wide": ((1, 2, 5, 70), (2, 1, 5, 5), {"groups": 2, "padding": 2}),
+    "pointwise": ((3, 7, 5, 5), (9, 7, 1, 1), {}),
+    "pointwise, stride": ((2, 7, 6, 5), (3, 7, 1, 1), {"stride": 2}),
+    "deep and small": ((2, 40, 3, 3), (70, 40, 3, 3), {"padding": 1}),
+    "one row": ((2, 1, 1, 201), (2, 1, 1, 5), {}),
+    "one column": ((2, 1, 201, 1), (2, 1, 5, 1), {}),
+    "large": ((4, 16, 20, 20), (20, 16, 3, 3), {"padding": 1}),
+}
+
+
+def _output(x_shape, w_shape, stride=1, padding=0, dilation=1, groups=1):
+    pairs = (np.broadcast_to(v, 2) for v in (stride, padding, dilation))
+    return x_shape[0], w_shape[0], *(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(x_shape[2:], w_shape[2:], *pairs, strict=True))
+
+
+def _convolution(name, x, w, dy, bias=True, **options):
+    taps, pixels = w[0].size, dy[:, 0].size
+    case("conv2d", name, ops.conv2d, {"x": x, "w": w} | ({"b": normal(len(w))} if bias else {}),
+         terms=taps + 1, **options)
+    arrays = {"dy": dy, "x": x, "w": w}
+    case("conv2d_backward_weight", name, ops.conv2d_backward, arrays,
+         terms=pixels + 1, bias=bias, need_dx=False, **options)
+    # At the border of dx, a backend may take a tap that misses dy for zero times the weight, which
+    # is NaN if the weight is not finite: not compared.
+    if np.isfinite(w).all():
+        case("conv2d_backward_input", name, ops.conv2d_backward, arrays,
+             terms=max(taps * len(w), pixels), bias=bias, **options)
+
+
+for name, (x_shape, w_shape, options) in CONV.items():
+    _convolution(name, normal(*x_shape), normal(*w_shape),
+                 normal(*_output(x_shape, w_shape, **options)), **options)
+_convolution("no bias", normal(2, 3, 6, 6), normal(4, 3, 3, 3), normal(2, 4, 4, 4), bias=False)
+for groups in (1, 2, 4):
+    x, w, dy = normal(3, 4, 12, 13), normal(8, 4 // groups, 3, 3), normal(3, 8, 10, 11)
+    _convolution(f"NaN in x, groups {groups}", poisoned(x), w, dy, groups=groups)
+    _convolution(f"NaN in w, groups {groups}", x, poisoned(w), dy, groups=groups)
+    _convolution(f"NaN in dy, groups {groups}", x, w, poisoned(dy), groups=groups)
+
+for name, (x_shape, w_shape, options) in CONV.items():
+    options = {key: value for key, value in options.items() if key != "groups"}
+    kernel_size = w_shape[2:]
+    N, C = x_shape[:2]
+    taps, pixels = C * kernel_size[0] * kernel_size[1], _output(x_shape, w_shape, **options)[2:]
+    for transpose, col_shape in [(True, (N * pixels[0] * pixels[1], taps)),
+                                 (False, (N, taps, pixels[0] * pixels[1]))]:
+        title = f"{name}, {'rows of pixels' if transpose else 'rows of taps'}"
+        case("im2col", title, ops.im2col, {"x": normal(*x_shape)},
+             kernel_size=kernel_size, transpose=transpose, **options)
+        case("col2im", title, ops.col2im, {"col": normal(*col_shape)}, terms=taps + 1,
+             x_shape=x_shape, kernel_size=kernel_size, transpose=transpose, **options)
+for transpose in (True, False):
+    case("im2col", f"NaN and infinities, {transpose}", ops.im2col,
+         {"x": poisoned(normal(2, 3, 6, 5))}, kernel_size=3, padding=1, transpose=transpose)
+case("col2im", "NaN and infinities", ops.col2im, {"col": poisoned(normal(32, 8))}, terms=9,
+     x_shape=(2, 2, 5, 5), kernel_size=2)
+
+
+# ---- pooling ----
+
+POOL = {        # x, options
+    "typical": ((2, 3, 6, 8), {"kernel_size": 2}),
+    "1x1": ((1, 1, 1, 1), {"kernel_size": 1}),
+    "empty batch": ((0, 3, 6, 6), {"kernel_size": 2}),
+    "no channels": ((2, 0, 6, 6), {"kernel_size": 2}),
+    "odd sizes": ((2, 3, 7, 5), {"kernel_size": (3, 2)}),
+    "overlapping": ((2, 3, 9, 9), {"kernel_size": 3, "stride": 2}),
+    "overlapping, padded": ((2, 3, 9, 10), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "stride over kernel": ((1, 2, 11, 9), {"kernel_size": 2, "stride": (3, 4)}),
+    "padding at its limit": ((1, 2, 4, 3), {"kernel_size": (4, 5), "stride": 1,
+                                            "padding": (2, 2)}),
+    "ceil_mode": ((2, 2, 6, 7), {"kernel_size": 2, "stride": 3, "ceil_mode": True}),
+    "ceil_mode, padded": ((2, 2, 7, 8), {"kernel_size": 3, "stride": 2, "padding": 1,
+                                         "ceil_mode": True}),
+    "kernel is the image": ((2, 3, 5, 4), {"kernel_size": (5, 4)}),
+    "more than 256 cells": ((1, 2, 20, 36), {"kernel_size": 17, "stride": 3, "padding": 8}),
+    "wide": ((1, 1, 3, 205), {"kernel_size": (1, 3), "stride": 1}),
+    "large": ((8, 16, 24, 24), {"kernel_size": 2}),
+}
+
+
+def _pooling(name, x, dy_values=normal, **options):
+    area = int(np.prod(np.broadcast_to(options["kernel_size"], 2)))
+    with np.errstate(all="ignore"):
+        y, argmax = ops.max_pool2d(x, **options, return_indices=True, backend="reference")
+    dy = dy_values(*y.shape)
+    case("max_pool2d", name, ops.max_pool2d, {"x": x}, return_indices=True, **options)
+    case("max_pool2d_backward", name, ops.max_pool2d_backward, {"dy": dy, "argmax": argmax},
+         terms=area + 1, x_shape=x.shape, **options)
+    for count in (True, False):
+        title = f"{name}{'' if count else ', padding not counted'}"
+        case("avg_pool2d", title, ops.avg_pool2d, {"x": x}, terms=area + 1,
+             count_include_pad=count, **options)
+        case("avg_pool2d_backward", title, ops.avg_pool2d_backward, {"dy": dy}, terms=area + 1,
+             x_shape=x.shape, count_include_pad=count, **options)
+
+
+for name, (x_shape, options) in POOL.items():
+    _pooling(name, normal(*x_shape), **options)
+_pooling("ties", ties(2, 3, 9, 9), kernel_size=3, stride=2, padding=1)
+_pooling("all equal", np.zeros((1, 2, 8, 8)), kernel_size=3, stride=1, padding=1)
+_pooling("-inf alone", np.full((1, 2, 6, 6), -INF), kernel_size=3, stride=2, padding=1)
+_pooling("NaN and infinities", poisoned(normal(2, 3, 12, 12)), kernel_size=3, stride=2, padding=1)
+_pooling("NaN in the gradient", normal(2, 3, 12, 12), lambda *shape: poisoned(normal(*shape)),
+         kernel_size=2)
+
+for name, x in {
+        "typical": normal(2, 3, 4, 5), "1x1": normal(2, 3, 1, 1), "empty batch": normal(0, 3, 4, 4),
+        "odd": normal(1, 2, 7, 19), "ties": ties(2, 3, 5, 5), "large": normal(16, 16, 20, 20),
+        "-inf alone": np.full((1, 2, 3, 3), -INF),
+        "NaN and infinities": poisoned(normal(4, 5, 3, 3))}.items():
+    cells = x[0, 0].size if len(x) else 1
+    per_map = (*x.shape[:2], 1, 1)
+    indices = _rng.integers(0, cells, per_map).astype(np.int32)
+    case("global_avg_pool2d", name, ops.global_avg_pool2d, {"x": x}, terms=cells + 1)
+    case("global_max_pool2d", name, ops.global_max_pool2d, {"x": x}, return_indices=True)
+    case("global_avg_pool2d_backward", name, ops.global_avg_pool2d_backward,
+         {"dy": normal(*per_map)}, x_shape=x.shape)
+    case("global_max_pool2d_backward", name, ops.global_max_pool2d_backward,
+         {"dy": normal(*per_map), "argmax": indices}, x_shape=x.shape)
+
+
+# ---- batch normalisation ----
+
+BATCH_NORM = {
+    "typical": normal(4, 3, 5, 2), "few values": normal(3, 3), "dense": normal(33, 20),
+    "one image": normal(1, 3, 6, 5), "short rows": normal(50, 7, 3), "odd": normal(3, 5, 37),
+    "constant": np.full((4, 3, 2, 2), 1.5), "one channel": normal(5, 1, 9),
+    "far from zero": normal(8, 3, 7, 7) + 100, "large": normal(8, 32, 18, 18),
+    "NaN and infinities": poisoned(normal(6, 12, 5, 5))}
+
+
+def _normalisation(name, x):
+    C = x.shape[1]
+    axes = (0, *range(2, x.ndim))
+    mean, var = (x.mean(axes), x.var(axes)) if len(x) else (np.zeros(C), np.ones(C))
+    weight, bias = normal(C), normal(C)
+    # A mean of 100 among deviations of 1 costs a factor 100: of all that is subtracted from it.
+    terms = x[:, 0].size * (10_000 if name == "far from zero" else 1) + 1
+    case("batch_norm_inference", name, ops.batch_norm,
+         {"x": x, "weight": weight, "bias": bias, "running_mean": mean, "running_var": var},
+         terms=terms, training=False)
+    for training in (True, False):
+        if training and not len(x):
+            continue
+        case("batch_norm_backward", f"{name}{'' if training else ', evaluation'}",
+             ops.batch_norm_backward,
+             {"dy": normal(*x.shape), "x": x, "weight": weight, "mean": mean,
+              "rstd": 1 / np.sqrt(var + 1e-5)}, terms=terms, training=training)
+    if len(x):
+        case("batch_norm", name, ops.batch_norm,
+             {"x": x, "weight": weight, "bias": bias, "running_mean": normal(C),
+              "running_var": normal(C) ** 2}, terms=terms, momentum=0.3, return_stats=True,
+             changed=("running_mean", "running_var"))
+        case("batch_norm", f"{name}, no statistics", ops.batch_norm,
+             {"x": x, "weight": weight, "bias": bias}, terms=terms, return_stats=True)
+
+
+with np.errstate(all="ignore"):
+    for name, x in BATCH_NORM.items():
+        _normalisation(name, x)
+    _normalisation("empty batch", normal(0, 3, 4, 4))
+
+
+# ---- activations ----
+
+# Where exp over- and underflows, in both dtypes; and what is between.
+EXTREME = np.concatenate([np.linspace(-1000, 1000, 83), np.linspace(-120, 120, 2401),
+                          [-745.2, -708.5, -103.98, -88.8, 88.8, 103.98, 709.8, 1e30, -1e30]])
+# A subnormal output counts as 0 on native backends, so the sign tests leave subnormals out.
+SIGNS = np.array([NAN, INF, -INF, -0.0, 0.0, 1.0, -1.0, 1e-30, -1e-30])
+
+for kernel, saved, options in [("relu", "y", {}), ("leaky_relu", "x", {"negative_slope": 0.2}),
+                               ("sigmoid", "y", {}), ("tanh", "y", {})]:
+    forward, backward = getattr(ops, kernel), getattr(ops, f"{kernel}_backward")
+    for name, shape in SHAPES.items():
+        case(kernel, name, forward, {"x": normal(*shape)}, **options)
+        case(f"{kernel}_backward", name, backward,
+             {"dy": normal(*shape), saved: _rng.uniform(-0.9, 0.9, shape)}, **options)
+    case(kernel, "extreme", forward, {"x": EXTREME}, **options)
+    case(kernel, "NaN and infinities", forward, {"x": poisoned(normal(5, 31))}, **options)
+    case(f"{kernel}_backward", "NaN and infinities in dy", backward,
+         {"dy": poisoned(normal(5, 31)), saved: _rng.uniform(-0.9, 0.9, (5, 31))}, **options)
+    case(f"{kernel}_backward", "special values saved", backward,
+         {"dy": normal(len(SIGNS)), saved: SIGNS}, **options)
+
+SOFTMAX = {
+    "typical": normal(4, 7), "one column": normal(5, 1), "empty batch": normal(0, 4),
+    "wide": normal(3, 1003), "large": normal(*LARGE), "ties": ties(6, 5),
+    "equal": np.zeros((2, 3)), "far apart": 1000 * normal(5, 6), "far from zero": normal(4, 9) + 80,
+    "three dimensions": normal(2, 3, 5),
+    "NaN and infinities": np.array([[NAN, 1, 2], [INF, 1, 2], [-INF, 1, 2], [-INF, -INF, -INF],
+                                    [INF, -INF, NAN], [INF, INF, 0], [1e-310, 0, -1e-40]])}
+for name, x in SOFTMAX.items():
+    for axis in (-1, 0) if name == "three dimensions" else (-1,):
+        case("softmax", f"{name}, axis {axis}", ops.softmax, {"x": x}, terms=x.shape[-1], axis=axis)
+        case("softmax_backward", f"{name}, axis {axis}", ops.softmax_backward,
+             {"dy": normal(*x.shape), "y": x if "NaN" in name else probabilities(*x.shape)},
+             terms=x.shape[-1], axis=axis)
+
+
+# ---- losses ----
+
+def _labels(x):
+    return _rng.integers(0, x.shape[1], len(x))
+
+
+for name, x in SOFTMAX.items():
+    if x.ndim != 2 or not len(x):           # a mean over no rows is an error: tests/ops
+        continue
+    terms = x.size
+    y = poisoned(x) if "NaN" in name else probabilities(*x.shape)
+    for suffix, t in [("", _labels(x)), ("_dense", probabilities(*x.shape)),
+                      ("_dense", np.eye(x.shape[1])[_labels(x)])]:
+        title = f"{name}, {'labels' if not suffix else 'one-hot' if t.max() == 1 else 'soft'}"
+        case(f"softmax_cross_entropy{suffix}", title, ops.softmax_cross_entropy,
+             {"x": x, "t": t}, terms=terms, return_probabilities=True)
+        case(f"softmax_cross_entropy{suffix}_backward", title, ops.softmax_cross_entropy_backward,
+             {"p": y, "t": t}, terms=x.shape[1] + 1, dloss=0.7)
+
+EDGES = np.array([[0.0, 1.0, 0.5, 1e-37, 1 - 2**-24], [1.0, 0.0, 0.25, 1e-12, 1e-3]])
+PAIRS = {       # predictions and targets, both in [0, 1]
+    "typical": (probabilities(4, 5), probabilities(4, 5)),
+    "one": (np.array([[0.3]]), np.array([[1.0]])),
+    "one-hot": (probabilities(9, 10), np.eye(10)[_rng.integers(0, 10, 9)]),
+    "edges": (EDGES, np.round(EDGES)),
+    "edges, wrong": (EDGES, 1 - np.round(EDGES)),
+    "wide": (_rng.uniform(size=(2, 1001)), _rng.uniform(size=(2, 1001))),
+    "large": (_rng.uniform(size=LARGE), _rng.uniform(size=LARGE)),
+    "NaN and infinities": (np.array([[NAN, 0.5], [0.5, INF], [0.5, 0.5]]),
+                           np.array([[0.5, 0.5], [0.5, 0.5], [NAN, 0.5]])),
+}
+for kernel, predicted in [("mse", "y"), ("cross_entropy", "p"), ("binary_cross_entropy", "p")]:
+    forward, backward = getattr(ops, kernel), getattr(ops, f"{kernel}_backward")
+    for name, (p, t) in PAIRS.items():
+        case(kernel, name, forward, {predicted: p, "t": t}, terms=p.size)
+        case(f"{kernel}_backward", name, backward, {predicted: p, "t": t}, dloss=0.7)
+
+
+# ---- dropout ----
+
+for size in (1000, 0, 1, 3, 4, 5, 63, 64, 65, 70_001):
+    for p, seed in [(0.5, 0), (0.15, 2**64 - 1)]:
+        case("dropout", f"{size} elements, p {p}", ops.dropout, {"x": normal(size)}, p=p, seed=seed)
+case("dropout", "nothing dropped", ops.dropout, {"x": normal(9, 9)}, p=0.0, seed=5)
+case("dropout", "nearly all dropped", ops.dropout, {"x": normal(9, 9)}, p=1 - 2**-20, seed=5)
+case("dropout", "NaN and infinities", ops.dropout, {"x": poisoned(normal(5, 31))}, p=0.5, seed=9)
+
+
+# ---- optimizers ----
+
+STEP = {"lr": 0.01}
+UPDATES = {     # state arrays, options
+    "sgd_update": ("", STEP),
+    "momentum_update": ("v", STEP),
+    "nesterov_update": ("v", STEP | {"momentum": 0.8}),
+    "adagrad_update": ("h", STEP),
+    "adadelta_update": ("h delta", {"lr": 0.5}),
+    "rmsprop_update": ("h", STEP | {"alpha": 0.9}),
+    "adam_update": ("m v", STEP | {"step": 3}),
+    "adamw_update": ("m v", STEP | {"step": 3}),
+    "nadam_update": ("m v", STEP | {"step": 3, "mu": 0.85, "mu_next": 0.86, "mu_product": 0.6}),
+}
+for kernel, (states, options) in UPDATES.items():
+    for name, shape in SHAPES.items():
+        for weight_decay in (0.0, 0.05):
+            arrays = {"w": normal(*shape), "dw": normal(*shape)}
+            # Sums of squares are never negative; the others may be, but need not.
+            arrays |= {state: np.square(normal(*shape)) for state in states.split()}
+            # w - step may cancel: errors are relative to the largest parameter.
+            case(kernel, f"{name}, weight decay {weight_decay}", getattr(ops, kernel), arrays,
+                 terms=2, changed=("w", *states.split()), weight_decay=weight_decay, **options)
+    arrays = {key: poisoned(normal(60)) if key == "dw" else np.abs(normal(60)) for key in arrays}
+    case(kernel, "NaN and infinities", getattr(ops, kernel), arrays, terms=2,
+         changed=("w", *states.split()), **options)
+
+
+typical = {kernel: cases[0] for kernel, cases in CASES.items()}

@@ -1,0 +1,192 @@
+"""Kernels called without `ops` in between: nothing that they are given makes them go astray."""
+
+import importlib
+
+import numpy as np
+import pytest
+from comparison import assert_same
+from corpus import run, typical
+
+from fastdl._kernels._table import BACKENDS, OPERATIONS
+
+FOLDERS = {kernel: operation.folder for operation in OPERATIONS.values()
+           for kernel in operation.kernels}
+OPTIONAL = {"b", "bias", "db", "running_mean", "running_var"}
+
+
+def raw(kernel, backend):
+    """The kernel's function in the backend's module."""
+    module = next(row.module for row in BACKENDS if row.name == backend)
+    return getattr(importlib.import_module(f"fastdl._kernels.{FOLDERS[kernel]}.{module}"), kernel)
+
+
+@pytest.fixture
+def arguments_of(fresh_dispatch, monkeypatch):
+    """``arguments_of(kernel)``: what `ops` hands to the kernel in its typical case."""
+    calls = {}
+
+    def recording(kernel, backend, load=fresh_dispatch._load):
+        function = load(kernel, backend)
+
+        def record(*arguments):
+            calls[kernel] = arguments
+            function(*arguments)
+
+        return record
+
+    monkeypatch.setattr(fresh_dispatch, "_load", recording)
+
+    def arguments_of(kernel):
+        run(typical[kernel], "reference", "float32")
+        return calls[kernel]
+
+    return arguments_of
+
+
+# ---- the native kernels reject arrays that do not fit ----
+
+def _other_dtype(a):
+    return a.astype(np.float64 if a.dtype == np.float32 else np.float32)
+
+
+def _with_gaps(a):
+    return np.repeat(a, 2, axis=-1)[..., ::2]
+
+
+def _misaligned(a):
+    return np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+
+
+BAD = {
+    "other dtype": _other_dtype,
+    "float16": lambda a: a.astype(np.float16),
+    "objects": lambda a: a.astype(object),
+    "first row missing": lambda a: a[1:].copy(),
+    "empty": lambda a: a[:0].copy(),
+    "not contiguous": _with_gaps,
+    "misaligned": lambda a: _misaligned(a) if a.itemsize > 1 else None,
+    "byte-swapped": lambda a: a.astype(a.dtype.newbyteorder()) if a.itemsize > 1 else None,
+    "list": lambda a: a.tolist(),
+    "None": lambda a: None,
+}
+
+
+@pytest.mark.parametrize("kernel", typical)
+def test_native_kernel_rejects_what_does_not_fit(kernel, arguments_of, need_backend):
+    need_backend("cython")
+    arguments, function = arguments_of(kernel), raw(kernel, "cython")
+    names = function.__code__.co_varnames if hasattr(function, "__code__") else ()
+    for i, good in enumerate(arguments):
+        if not isinstance(good, np.ndarray):
+            continue
+        for what, spoil in BAD.items():
+            bad = spoil(good)
+            if bad is None and (what != "None" or names[i] in OPTIONAL):
+                continue
+            spoilt = [*arguments[:i], bad, *arguments[i + 1:]]
+            try:
+                function(*spoilt)
+            except (ValueError, TypeError, AttributeError):
+                continue
+            pytest.fail(f"{kernel}: took {names[i]} although {what}")
+
+
+@pytest.mark.parametrize("kernel", typical)
+def test_native_kernel_rejects_options_that_make_no_window(kernel, arguments_of, need_backend):
+    need_backend("cython")
+    arguments = arguments_of(kernel)
+    pairs = [i for i, value in enumerate(arguments) if isinstance(value, tuple)]
+    function = raw(kernel, "cython")
+    for i in pairs:
+        for bad in ((-1, 1), (1, -1), (1,), (1, 1, 1), None):
+            with pytest.raises((ValueError, TypeError)):
+                function(*arguments[:i], bad, *arguments[i + 1:])
+
+
+# ---- indices out of range ----
+
+def guarded(shape, dtype):
+    """An array inside a larger one, and a function that checks what lies around it."""
+    margin, size = 4096, int(np.prod(shape))
+    whole = np.full(size + 2 * margin, 123, dtype)
+
+    def check():
+        assert (whole[:margin] == 123).all()
+        assert (whole[margin + size:] == 123).all()
+
+    return whole[margin:margin + size].reshape(shape), check
+
+
+each_backend = pytest.mark.parametrize("backend", [row.name for row in BACKENDS])
+
+
+@each_backend
+@pytest.mark.parametrize(("kernel_size", "dtype"), [((2, 2), np.uint8), ((17, 16), np.int32)])
+@pytest.mark.parametrize("inside_window", [True, False])
+def test_garbage_argmax_writes_nowhere_else(inside_window, kernel_size, dtype, backend, rng,
+                                            need_backend):
+    need_backend(backend)
+    dx, check = guarded((2, 3, 40, 36), np.float32)
+    window = kernel_size, kernel_size, (1, 1)
+    shape = (2, 3, *((n + 2 - k) // k + 1 for n, k in zip((40, 36), kernel_size, strict=True)))
+    limits = np.iinfo(dtype)
+    if inside_window:                   # may still be in the padding, which gets no gradient
+        argmax = rng.integers(0, np.prod(kernel_size), shape, dtype)
+    else:
+        argmax = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+        argmax.flat[:2] = limits.max, limits.min
+    dy = rng.standard_normal(shape).astype(np.float32)
+    raw("max_pool2d_backward", backend)(dy, argmax, dx, *window)
+    check()
+    if inside_window:
+        expected = np.empty_like(dx)
+        raw("max_pool2d_backward", "reference")(dy, argmax, expected, *window)
+        assert_same(dx, expected, "float32", terms=2)
+
+
+@each_backend
+def test_garbage_argmax_of_global_pooling_writes_nowhere_else(backend, rng, need_backend):
+    need_backend(backend)
+    dx, check = guarded((3, 5, 4, 4), np.float32)
+    argmax = rng.integers(-2**31, 2**31, (3, 5, 1, 1)).astype(np.int32)
+    argmax.flat[:4] = -1, 16, 15, 0
+    raw("global_max_pool2d_backward", backend)(np.ones((3, 5, 1, 1), np.float32), argmax, dx)
+    check()
+    assert dx.sum() == 2            # what 15 and 0 point at
+    assert dx[0, 2, 3, 3] == dx[0, 3, 0, 0] == 1
+
+
+@pytest.mark.parametrize("backend", ["cython", "numba"])
+def test_garbage_labels_read_and_write_nowhere_else(backend, rng, need_backend):
+    need_backend(backend)
+    p = np.full((6, 4), 0.25, np.float32)
+    t = np.array([0, 3, 4, -1, 2**62, -2**62])
+    dx, check = guarded(p.shape, np.float32)
+    raw("softmax_cross_entropy_backward", backend)(p, t, dx, 1.0)
+    check()
+    np.testing.assert_array_equal(dx[2:], p[2:])
+    loss, check = guarded((6,), np.float32)
+    raw("softmax_cross_entropy", backend)(p, t, np.empty_like(p), loss)
+    check()
+    np.testing.assert_allclose(loss[:2], np.log(4), rtol=1e-6)
+
+
+# ---- what is only written must not be read ----
+
+@each_backend
+@pytest.mark.parametrize("kernel", typical)
+def test_old_contents_of_outputs_do_not_matter(kernel, backend, arguments_of, need_backend):
+    need_backend(backend)
+    arguments = arguments_of(kernel)
+    given = list(arguments_of.given.values())
+    outputs = [i for i, value in enumerate(arguments) if isinstance(value, np.ndarray)
+               and not any(np.shares_memory(value, array) for array in given)]
+
+    def filled_with(value):
+        fresh = [np.full_like(a, value) if i in outputs else a for i, a in enumerate(arguments)]
+        if not typical[kernel].changed:
+            raw(kernel, backend)(*fresh)
+        return [fresh[i] for i in outputs]
+
+    for zeros, others in zip(filled_with(0), filled_with(77), strict=True):
+        np.testing.assert_array_equal(zeros, others)
