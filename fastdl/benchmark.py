@@ -19,7 +19,7 @@ from .errors import ArgumentError, BackendUnavailableError, FastdlError
 
 REFERENCE = "reference"
 TOLERANCE = 1e-4                # of the largest expected value; float32 sums of 10^5 terms fit
-PAUSE = 0.05                    # s; idle OpenMP and OpenBLAS threads spin for about 0.02 s
+PAUSE = 0.03                    # s; idle threads of OpenBLAS spin for 2^26 clock ticks
 
 
 # ---- what is timed ----
@@ -295,7 +295,7 @@ class Row(NamedTuple):
     ratio: float                # how many times faster than the reference
 
 
-def compare(operations: Iterable[str] | None = None, repeats: int = 5,
+def compare(operations: Iterable[str] | None = None, repeats: int = 3,
             progress: bool = True) -> list[Row]:
     """Time every usable backend on one case of each operation; each result is checked first.
 

@@ -59,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     from . import __version__
 
     parser = argparse.ArgumentParser(
-        prog="fastdl", description="Neural networks from NumPy arrays at the speed of the hardware.")
+        prog="fastdl",
+        description="Neural networks from NumPy arrays at the speed of the hardware.")
     parser.add_argument("--version", action="version", version=f"fastdl {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

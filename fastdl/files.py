@@ -69,7 +69,8 @@ def read_tensors(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict
 
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except FileNotFoundError:
         raise CheckpointError(f"{os.fspath(path)}: no such file") from None
     except (SafetensorError, OSError) as error:

@@ -89,7 +89,8 @@ class History(Mapping[str, list[float]]):
         try:
             from matplotlib.figure import Figure
         except ImportError as error:
-            raise ImportError("History.plot needs matplotlib: pip install 'fastdl[plot]'") from error
+            raise ImportError(
+                "History.plot needs matplotlib: pip install 'fastdl[plot]'") from error
         panels = [name for name in ("loss", "accuracy") if name in self]
         figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels,

@@ -82,7 +82,8 @@ class Trainer:
 
     def fit(self, x: Any, t: Any, epochs: int = 1, batch_size: int = 100,
             validation_data: Batch | None = None, *, shuffle: bool = True,
-            schedule: str | Schedule = "constant", callbacks: Iterable[Callback] = (), progress: bool = True) -> History:
+            schedule: str | Schedule = "constant", callbacks: Iterable[Callback] = (),
+            progress: bool = True) -> History:
         """Train for `epochs` more epochs.
 
         Parameters
@@ -123,8 +124,8 @@ class Trainer:
                     numbers |= {f"val_{name}": value for name, value in metrics.items()}
                     bar.set_postfix_str(_as_text(numbers))
             self.history.append(numbers | {"seconds": time.perf_counter() - start})
-            # Every callback is heard, also after one that asks to stop.
-            if any([callback(self) for callback in callbacks]):
+            wants_end = [callback(self) for callback in callbacks]      # all are heard
+            if any(wants_end):
                 break
         return self.history
 

@@ -72,3 +72,8 @@ def run_python():
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")

@@ -1,5 +1,6 @@
 """Multi-layer perceptron: dense layers with an activation between them."""
 
+import itertools
 from collections.abc import Sequence
 
 from ..layers import Flatten, Linear, ReLU
@@ -18,6 +19,6 @@ def mlp(num_classes: int = 10, in_channels: int = 1, image_size: int = 28,
     """
     sizes = [in_channels * image_size**2, *hidden_sizes]
     parts = [Flatten()]
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in itertools.pairwise(sizes):
         parts += [Linear(n_in, n_out, weight_init="he"), ReLU()]
     return Sequential(*parts, Linear(sizes[-1], num_classes, weight_init="he"))

@@ -33,7 +33,7 @@ def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha:
         raise ShapeError(f"gemm: a and b must have 2 dimensions, got {a.shape} and {b.shape}")
     M, K = a.shape[::-1] if trans_a else a.shape
     Kb, N = b.shape[::-1] if trans_b else b.shape
-    if K != Kb:
+    if Kb != K:
         raise ShapeError(f"gemm: op(a) {M, K} and op(b) {Kb, N} do not chain: {K} columns, "
                          f"{Kb} rows")
     if bias is not None:

@@ -19,7 +19,7 @@ _SHIFT = np.uint64(32)
 
 
 def philox4x32(counter, key):
-    """Philox4x32-10: four uint32 arrays from four counter words (uint64 arrays) and two key words."""
+    """Philox4x32-10: four uint32 arrays from four counter words (uint64) and two key words."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):

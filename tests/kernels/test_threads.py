@@ -1,0 +1,171 @@
+"""Threads: how many, several callers at once, and children made by fork."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from comparison import assert_same
+from corpus import run, typical
+
+import fastdl as fd
+
+each_backend = pytest.mark.parametrize("backend", ["cython", "numba"])
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+
+@pytest.fixture
+def threaded_build(need_backend):
+    """Skip where the native kernels were built without OpenMP."""
+    need_backend("cython")
+    from fastdl._kernels.native import _native
+
+    if not _native.has_openmp():
+        pytest.skip("built without OpenMP")
+
+
+@pytest.fixture
+def restored_threads():
+    before = fd.get_num_threads()
+    yield
+    fd.set_num_threads(before)
+
+
+# ---- how many ----
+
+def test_set_num_threads(threaded_build, restored_threads):
+    for threads in (3, 1, np.int64(2)):
+        fd.set_num_threads(threads)
+        assert fd.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", None])
+def test_impossible_numbers_of_threads(threads):
+    before = fd.get_num_threads()
+    with pytest.raises(fd.errors.ArgumentError, match=f"set_num_threads.*at least 1.*{threads}"):
+        fd.set_num_threads(threads)
+    assert fd.get_num_threads() == before
+
+
+def test_omp_num_threads(threaded_build, run_python):
+    code = "import fastdl; print(fastdl.get_num_threads())"
+    assert run_python(code, OMP_NUM_THREADS="1") == "1"
+    assert run_python(code, OMP_NUM_THREADS="3") == "3"
+
+
+def test_threadpoolctl(threaded_build, restored_threads):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    fd.set_num_threads(3)
+    with threadpoolctl.threadpool_limits(1):
+        assert fd.get_num_threads() == 1
+    assert fd.get_num_threads() == 3
+
+
+@each_backend
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_any_number_of_threads_gives_the_same(threads, backend, rng, need_backend,
+                                              restored_threads):
+    need_backend(backend)
+    fd.set_num_threads(threads)
+    a, b = rng.standard_normal((2, 150, 150))
+    assert_same(fd.ops.gemm(a, b, backend=backend), a @ b, "float64", terms=150)
+    x = rng.standard_normal(200_001)
+    assert_same(fd.ops.tanh(x, backend=backend), np.tanh(x), "float64")
+
+
+# ---- several Python threads ----
+
+@each_backend
+def test_two_callers_at_once(backend, need_backend):
+    need_backend(backend)
+    cases = [case for kernel, case in typical.items()
+             if kernel.startswith(("gemm", "conv2d", "batch_norm", "softmax", "max_pool2d"))] * 20
+
+    def call(case):
+        with np.errstate(all="ignore"):
+            return run(case, backend, "float32")
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(call, cases))
+    for case, result in zip(cases, results, strict=True):
+        for name, value in run(case, "reference", "float32").items():
+            assert_same(result[name], value, "float32", case.terms)
+
+
+TWO_CALLERS = """
+import threading
+import numpy as np, numba, fastdl as fd
+x = np.arange(-50_000.0, 50_000.0)
+right = []
+def call():
+    for _ in range(100):
+        right.append((fd.ops.relu(x, backend="numba") == np.maximum(x, 0)).all())
+callers = [threading.Thread(target=call) for _ in range(4)]
+[caller.start() for caller in callers]
+[caller.join() for caller in callers]
+print(numba.threading_layer(), len(right), all(right))
+"""
+
+
+def test_numba_workqueue_survives_several_callers(need_backend, run_python):
+    need_backend("numba")
+    text = run_python(TWO_CALLERS, NUMBA_THREADING_LAYER="workqueue", NUMBA_NUM_THREADS="2")
+    assert text == "workqueue 400 True"
+
+
+# ---- fork ----
+
+# The child has a time limit of its own: a hang there must not outlive the test.
+FORK = """
+import multiprocessing, os
+import numpy as np, fastdl as fd
+backend, first = os.environ["BACKEND"], os.environ["FIRST"]
+rng = np.random.default_rng(0)
+a, b = rng.standard_normal((2, 200, 200))
+x = rng.standard_normal(100_000)
+def right():
+    return (np.allclose(fd.ops.gemm(a, b, backend=backend), a @ b)
+            and np.allclose(fd.ops.tanh(x, backend=backend), np.tanh(x)))
+def child(connection, depth):
+    grandchild = fork(depth - 1) if depth else True
+    connection.send(right() and grandchild)
+def fork(depth):
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe()
+    process = context.Process(target=child, args=(there, depth))
+    process.start()
+    answer = here.poll(60) and here.recv()
+    process.join(5)
+    process.kill()
+    return answer and process.exitcode == 0
+before = right() if first == "parent" else True
+print(before, fork(1), right())
+"""
+
+
+@needs_fork
+@each_backend
+@pytest.mark.parametrize("first", ["parent", "child"], ids=lambda first: f"{first} first")
+def test_forked_child_computes(backend, first, need_backend, run_python):
+    need_backend(backend)
+    assert run_python(FORK, BACKEND=backend, FIRST=first, OMP_NUM_THREADS="2",
+                      NUMBA_NUM_THREADS="2") == "True True True"
+
+
+@needs_fork
+def test_forked_child_computes_on_numba_workqueue(need_backend, run_python):
+    need_backend("numba")
+    assert run_python(FORK, BACKEND="numba", FIRST="parent", NUMBA_THREADING_LAYER="workqueue",
+                      NUMBA_NUM_THREADS="2") == "True True True"
+
+
+@needs_fork
+def test_forked_child_uses_one_thread(threaded_build, run_python):
+    assert run_python("""
+import os, numpy as np, fastdl as fd
+fd.ops.gemm(np.ones((200, 200)), np.ones((200, 200)))
+if os.fork() == 0:
+    print(fd.get_num_threads(), flush=True)
+    os._exit(0)
+os.wait()
+""", OMP_NUM_THREADS="2") == "1"
