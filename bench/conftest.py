@@ -40,18 +40,6 @@ class Measurement(NamedTuple):
     variant: str | None = None
 
 
-def _installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
-
-
-@pytest.fixture(scope="session", autouse=True)
-def same_threads():
-    """Numba, once imported, and the native kernels use one number of threads."""
-    if _installed("numba"):
-        import numba  # noqa: F401
-    fd.set_num_threads(fd.get_num_threads())
-
-
 @pytest.fixture(scope="session")
 def turns(request) -> Turns:
     if request.config.getoption("quick"):
@@ -60,9 +48,9 @@ def turns(request) -> Turns:
 
 
 @pytest.fixture(scope="session")
-def peer(same_threads):
+def peer():
     """PyTorch at the other end of a pipe, or None where it is not installed."""
-    if not _installed("torch"):
+    if importlib.util.find_spec("torch") is None:
         yield None
         return
     with Peer(fd.get_num_threads()) as torch:

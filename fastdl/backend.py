@@ -4,8 +4,8 @@ Precedence: the argument ``backend=`` > `use_backend` > `set_backend` > the envi
 ``FASTDL_BACKEND`` > ``"auto"``.
 """
 
+import importlib
 import os
-import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +19,8 @@ from .errors import ArgumentError
 
 
 def _wish(source: str, default: str | None, operations: dict[str, str]) -> _dispatch.Wish:
-    if default is None:
-        return _dispatch.make_wish(source, None, operations)
+    if not isinstance(default, str):
+        return _dispatch.make_wish(source, default, operations)
     return _dispatch.wish_from_text(source, default, operations)
 
 
@@ -109,10 +109,9 @@ def explain(operation: str, x: Any = None) -> _Text:
 def _native() -> Any:
     """The native module, or None in a build without it."""
     try:
-        from ._kernels.native import _native
+        return importlib.import_module("._kernels.native._native", __package__)
     except ImportError:
         return None
-    return _native
 
 
 def set_num_threads(threads: int) -> None:
@@ -142,16 +141,27 @@ def _cpu_name() -> str:
                     return line.split(":", 1)[1].strip()
     except OSError:
         pass
+    import platform
+
     return platform.processor() or platform.machine()
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("fastdl")
+    except metadata.PackageNotFoundError:
+        return "not installed: run from its source"
 
 
 def config() -> dict[str, Any]:
     """The facts that `show_config` prints: versions, CPU, instruction set, threads, backends."""
-    from importlib import metadata
+    import platform
 
     native = _native()
     return {
-        "fastdl": metadata.version("fastdl"),
+        "fastdl": _version(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import ops
 from ._kernels._table import BACKENDS
+from .backend import get_num_threads, set_num_threads
 from .errors import ArgumentError, BackendUnavailableError, FastdlError
 
 REFERENCE = "reference"
@@ -239,6 +240,9 @@ def runners(case: Case) -> dict[str, Callable[[], tuple]]:
     def runner(backend: str) -> Callable[[], tuple]:
         return partial(case.run, *case.arrays(), backend=backend, **case.options)
 
+    # Numba, imported on its first use, ignores OMP_NUM_THREADS and overrides it for the OpenMP
+    # runtime that it shares with the native kernels: all get what held before.
+    threads = get_num_threads()
     expected = runner(REFERENCE)()
     usable = {REFERENCE: runner(REFERENCE)}
     for name in (backend.name for backend in BACKENDS if backend.name != REFERENCE):
@@ -248,6 +252,7 @@ def runners(case: Case) -> dict[str, Callable[[], tuple]]:
             continue
         check(case, name, results, expected)
         usable[name] = runner(name)
+    set_num_threads(threads)
     return usable
 
 
@@ -339,15 +344,15 @@ def as_table(rows: Iterable[Row]) -> str:
     >>> print(as_table([Row("relu", "N1", "reference", 0.002, 1.0),
     ...                 Row("relu", "N1", "cython", 0.0005, 4.0)]))
     operation  shape  backend    median ms  speed
-    relu       N1     reference      2.000   x1.0
-                      cython         0.500   x4.0
+    relu       N1     reference      2.000  x1.00
+                      cython         0.500  x4.00
     """
     lines = [("operation", "shape", "backend", "median ms", "speed")]
     previous = None
     for row in rows:
         what = (row.operation, row.shape)
         lines.append((*(("", "") if what == previous else what), row.backend,
-                      f"{row.seconds * 1e3:.3f}", f"x{row.ratio:.1f}"))
+                      f"{row.seconds * 1e3:.3f}", f"x{row.ratio:.2f}"))
         previous = what
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--model", choices=models.names(), default="deep_convnet")
     train.add_argument("--dataset", choices=sorted(datasets.CLASS_NAMES),
                        help="MNIST if it can be had, else the bundled digits, unless given")
-    train.add_argument("--epochs", type=_number(int, 1), default=3, metavar="N",
-                       help="epochs in all (default 3)")
+    train.add_argument("--epochs", type=_number(int, 1), metavar="N",
+                       help="epochs in all (default 3; 30 for the small digits)")
     train.add_argument("--batch-size", type=_number(int, 1), default=100, metavar="N")
     train.add_argument("--optimizer", choices=optimizers.names(), default="adam")
     train.add_argument("--lr", type=_number(float, 0, above=True), metavar="X",
@@ -143,7 +143,8 @@ def _train(arguments: argparse.Namespace) -> int:
         if not checkpoint.exists():
             raise CheckpointError(f"--resume: there is no {checkpoint} to go on from")
         trainer.load_checkpoint(checkpoint)
-    epochs = arguments.epochs - trainer.epoch
+    total = arguments.epochs or (30 if name == "digits" else 3)
+    epochs = total - trainer.epoch
     weights = sum(w.size for w in net.params.values())
     print(f"{arguments.model} ({weights:,} parameters) on {name}: {len(x):,} training and "
           f"{len(test[0]):,} test images, {backend.get_num_threads()} threads")
@@ -185,18 +186,20 @@ def _write_results(folder: Path, trainer: Trainer, dataset: str, model: str,
 
 # ---- predict ----
 
-def _load_model(path: Path) -> tuple[Module, dict[str, Any]]:
-    """The network that `train` wrote, and what it wrote about it."""
+def _load_model(path: Path) -> tuple[Module, tuple[int, int], tuple[str, ...]]:
+    """The network that `train` wrote, the channels and size of its images, its classes' names."""
     tensors, metadata = files.read_tensors(path)
     try:
         about = json.loads(metadata["fastdl"])
-        net = models.create(about["model"], **about["options"])
-        datasets.class_names(about["dataset"])
+        options = about["options"]
+        net = models.create(about["model"], **options)
+        image = options["in_channels"], options["image_size"]
+        names = datasets.class_names(about["dataset"])
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: does not say which model it is; predict reads the "
                               f"{MODEL} that fastdl train writes") from error
     net.load_state_dict(tensors)
-    return net, about
+    return net, image, names
 
 
 def read_image(path: Path, channels: int, size: int) -> np.ndarray:
@@ -210,8 +213,8 @@ def read_image(path: Path, channels: int, size: int) -> np.ndarray:
         raise ImportError("reading images needs Pillow: pip install 'fastdl[plot]'") from error
     try:
         with Image.open(path) as image:
-            image = image.convert("L" if channels == 1 else "RGB").resize((size, size))
-            pixels = np.asarray(image, np.float32) / 255
+            scaled = image.convert("L" if channels == 1 else "RGB").resize((size, size))
+            pixels = np.asarray(scaled, np.float32) / 255
     except UnidentifiedImageError:
         raise DataError(f"{path}: not an image that Pillow can read") from None
     if channels == 1 and pixels.mean() > 0.5:
@@ -221,10 +224,8 @@ def read_image(path: Path, channels: int, size: int) -> np.ndarray:
 
 def _predict(arguments: argparse.Namespace) -> int:
     _apply_settings(arguments)
-    net, about = _load_model(arguments.model)
-    options, names = about["options"], datasets.class_names(about["dataset"])
-    x = np.stack([read_image(path, options["in_channels"], options["image_size"])
-                  for path in arguments.images])
+    net, image, names = _load_model(arguments.model)
+    x = np.stack([read_image(path, *image) for path in arguments.images])
     scores = net.predict(x)
     scores = np.exp(scores - scores.max(axis=1, keepdims=True))
     for path, row in zip(arguments.images, scores / scores.sum(axis=1, keepdims=True),

@@ -55,6 +55,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.steps: list[tuple[Node, Layer]] = []       # the nodes that are no inputs
         self.inputs: list[Node] = []
         self.outputs: list[Node] = []
         self._last_reader: list[int] = []
@@ -67,7 +68,7 @@ class Graph:
             graph.inputs.append(graph._append(None, ()))
         result = connect(*graph.inputs)
         graph.outputs = list(result) if isinstance(result, tuple | list) else [result]
-        for output in graph.outputs:
+        for output in graph.outputs or [result]:
             if not isinstance(output, Node) or output.graph is not graph:
                 raise GraphError(f"connect must return a node (or several) made from its inputs, "
                                  f"got {output!r}")
@@ -91,18 +92,21 @@ class Graph:
             if not isinstance(node, Node) or node.graph is not self:
                 raise GraphError(f"{layer!r}: all inputs must be nodes of the same network, got "
                                  f"{node if isinstance(node, Node) else type(node).__name__}")
-        return self._append(layer, tuple(inputs))
+        node = self._append(layer, tuple(inputs))
+        self.steps.append((node, layer))
+        return node
 
     def layers(self) -> list[Layer]:
         """The layers, each once, in the order of their first use."""
-        return list(dict.fromkeys(node.layer for node in self.nodes if node.layer is not None))
+        return list(dict.fromkeys(layer for _, layer in self.steps))
 
     def forward(self, inputs: Sequence[Array], training: bool | None = None,
-                keep: bool = True) -> tuple[list[Array], Tape | None]:
-        """Outputs, and with `keep` the tape for `backward`.
+                keep: bool = True) -> tuple[list[Array], Tape]:
+        """Outputs, and the tape for `backward` (an empty one without `keep`).
 
-        `training` overrides the layers' own modes. Without `keep`, each array is let go when its
-        last reader has run, and nothing is left behind: several threads may do this at once.
+        `training` overrides the layers' own modes. Each array is let go when its last reader has
+        run; what the layers saved, with `keep`, stays on the tape. Nothing is left behind in the
+        graph: several threads may do this at once.
         """
         if len(inputs) != len(self.inputs):
             raise GraphError(f"forward: the network has {len(self.inputs)} inputs, "
@@ -110,18 +114,18 @@ class Graph:
         values: dict[int, Array] = {node.index: value for node, value
                                     in zip(self.inputs, inputs, strict=True)}
         saved: list[Any] = [None] * len(self.nodes)
-        for node in self.nodes[len(self.inputs):]:
-            layer = node.layer
+        for node, layer in self.steps:
             arguments = tuple(values[source.index] for source in node.inputs)
             mode = layer.training if training is None else training
             values[node.index], state = layer.apply(arguments, layer.params, mode)
             if keep:
                 saved[node.index] = state
+            del arguments, state        # which would outlive their last reader
             for source in node.inputs:
                 if self._last_reader[source.index] == node.index:
                     values.pop(source.index, None)
         outputs = [values[node.index] for node in self.outputs]
-        return outputs, Tape(saved, outputs) if keep else None
+        return outputs, Tape(saved, outputs)
 
     def backward(self, tape: Tape, dys: Sequence[Array],
                  need_dx: bool = True) -> tuple[list[Array | None], dict[Layer, dict[str, Array]]]:
@@ -138,25 +142,25 @@ class Graph:
                                  f"too, got {np.shape(dy)}")
             _accumulate(flowing, node.index, np.asarray(dy, output.dtype))
         grads: dict[Layer, dict[str, Array]] = {}
-        for node in reversed(self.nodes[len(self.inputs):]):
-            dy = flowing.pop(node.index, None)
-            if dy is None or not needed[node.index]:
+        for node, layer in reversed(self.steps):
+            if node.index not in flowing or not needed[node.index]:
                 continue
+            dy = flowing.pop(node.index)
             if any(needed[source.index] for source in node.inputs):
-                dxs, param_grads = node.layer.grad(dy, tape.saved[node.index])
+                dxs, param_grads = layer.grad(dy, tape.saved[node.index])
                 _expect_count(node, dxs)
                 for source, dx in zip(node.inputs, dxs, strict=True):
                     _accumulate(flowing, source.index, dx)
             else:
-                param_grads = node.layer.param_grads(dy, tape.saved[node.index])
-            _merge(grads, node.layer, param_grads)
+                param_grads = layer.param_grads(dy, tape.saved[node.index])
+            _merge(grads, layer, param_grads)
         return [flowing.get(node.index) for node in self.inputs] if need_dx else [], grads
 
     def _needing_gradients(self, need_dx: bool) -> list[bool]:
         """For each node, whether anything that is asked for depends on its gradient."""
         needed = [need_dx] * len(self.nodes)
-        for node in self.nodes[len(self.inputs):]:
-            needed[node.index] = bool(node.layer.params) or any(
+        for node, layer in self.steps:
+            needed[node.index] = bool(layer.params) or any(
                 needed[source.index] for source in node.inputs)
         return needed
 

@@ -84,14 +84,14 @@ class History(Mapping[str, list[float]]):
         ImportError
             without matplotlib (``pip install 'fastdl[plot]'``)
         """
-        if not self.epochs:
-            raise ArgumentError("History.plot: there is no epoch to draw yet")
+        panels = [name for name in ("loss", "accuracy") if self.get(name)]
+        if not panels:
+            raise ArgumentError("History.plot: there is no loss or accuracy to draw yet")
         try:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise ImportError(
                 "History.plot needs matplotlib: pip install 'fastdl[plot]'") from error
-        panels = [name for name in ("loss", "accuracy") if name in self]
         figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels,
                               strict=True):

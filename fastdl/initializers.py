@@ -101,6 +101,9 @@ def get(initializer: str | float | Initializer) -> Initializer:
         except KeyError:
             raise ArgumentError(f"unknown initializer {initializer!r}; there are: "
                                 f"{', '.join(_BY_NAME)}, or a standard deviation") from None
+    if not isinstance(initializer, int | float | np.number):
+        raise ArgumentError("an initializer is a name, a standard deviation or a function, got "
+                            f"{initializer!r}")
     return gauss(float(initializer))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from . import files
 from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
 from .graph import Graph, Node, Tape
-from .layers.layer import Layer, write_into
+from .layers.layer import Layer, positive, write_into
 
 # Counts changes to the structure of any module; a graph traced before the last one is stale.
 _structure = itertools.count(1)
@@ -24,6 +24,10 @@ _structure_now = 0
 def _structure_changed() -> None:
     global _structure_now
     _structure_now = next(_structure)
+
+
+# Attributes of a module that say nothing about how its parts meet.
+_NOT_STRUCTURE = frozenset({"training", "_graph", "_run"})
 
 
 class ParameterDict(dict):
@@ -37,6 +41,13 @@ class ParameterDict(dict):
 
 class ModuleList(list):
     """A list of layers and modules, named by their positions; what a list attribute becomes."""
+
+
+def _may_hold_parts(value: Any) -> bool:
+    """Whether a plain list has parts in it, or is empty and may get some."""
+    if type(value) is list and not value:
+        return True
+    return type(value) in (list, tuple) and any(isinstance(v, Module | Layer) for v in value)
 
 
 def _tracked(name: str):
@@ -80,16 +91,20 @@ class Module:
     _graph: tuple[int, Graph] | None = None
     _run: tuple[Graph, Tape] | None = None
 
-    def connect(self, *inputs: Node) -> Any:
+    def connect(self, *inputs: Any, **options: Any) -> Any:
         """Wire the parts: from input nodes to the output node (or a tuple of them)."""
         raise NotImplementedError(f"{type(self).__name__} does not define connect")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if type(value) in (list, tuple) and any(isinstance(v, Module | Layer) for v in value):
+        if _may_hold_parts(value):
             value = ModuleList(value)
-        if not name.startswith("_") and name != "training":
+        if name not in _NOT_STRUCTURE:
             _structure_changed()
         object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        _structure_changed()
+        object.__delattr__(self, name)
 
     # ---- parts ----
 
@@ -119,11 +134,11 @@ class Module:
         """All layers, by path."""
         return ((path, part) for path, part in self.named_modules() if isinstance(part, Layer))
 
-    def _collect(self, kind: str, shared: bool = False) -> Iterator[tuple[str, np.ndarray]]:
-        """Arrays of one kind by path; those of a shared layer once, unless `shared`."""
+    def _collect(self, kind: str) -> Iterator[tuple[str, np.ndarray]]:
+        """Arrays of one kind by path; those of a shared layer once."""
         seen: set[Layer] = set()
         for path, layer in self.named_layers():
-            if layer in seen and not shared:
+            if layer in seen:
                 continue
             seen.add(layer)
             for name, array in getattr(layer, kind).items():
@@ -189,10 +204,10 @@ class Module:
     def _check_registered(self, graph: Graph) -> None:
         known = {layer for _, layer in self.named_layers()}
         for layer in graph.layers():
-            if layer.params and layer not in known:
+            if (layer.params or layer.buffers) and layer not in known:
                 raise GraphError(f"{type(self).__name__}.connect uses {layer!r}, which is no "
-                                 "attribute of the module, so its parameters would not be "
-                                 "trained: make it in __init__")
+                                 "attribute of the module, so what it learns would be "
+                                 "lost: make it in __init__")
 
     def __call__(self, *inputs: Any) -> Any:
         """Join a network (on nodes), or run forward (on arrays)."""
@@ -239,8 +254,7 @@ class Module:
 
         The modes of the parts (`train`, `eval`) are neither used nor changed.
         """
-        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise ArgumentError(f"predict: batch_size must be at least 1, got {batch_size!r}")
+        positive("predict", batch_size=batch_size)
         x = np.asarray(x)
         if x.ndim < 1:
             raise ShapeError(f"predict: x must have a batch dimension, got {x.shape}")
@@ -257,15 +271,12 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers, under PyTorch's names."""
-        return {name: array.copy() for name, array in self._state(shared=True).items()}
+        return {name: array.copy() for name, array in self._state().items()}
 
-    def _state(self, shared: bool) -> dict[str, np.ndarray]:
+    def _state(self) -> dict[str, np.ndarray]:
+        """Parameters and buffers by path; those of a shared layer under each of its paths."""
         merged: dict[str, np.ndarray] = {}
-        seen: set[Layer] = set()
         for path, layer in self.named_layers():
-            if layer in seen and not shared:
-                continue
-            seen.add(layer)
             for name, array in (*layer.params.items(), *layer.buffers.items()):
                 merged[f"{path}.{name}" if path else name] = array
         return merged
@@ -283,7 +294,7 @@ class Module:
         CheckpointError
             when something does not fit; nothing is changed then
         """
-        own = self._state(shared=True)
+        own = self._state()
         problems = []
         if strict:
             problems += [f"missing {name}" for name in own if name not in state]
@@ -291,6 +302,8 @@ class Module:
         new = {name: np.asarray(state[name]) for name in own if name in state}
         problems += [f"{name} is {value.shape}, expected {own[name].shape}"
                      for name, value in new.items() if value.shape != own[name].shape]
+        problems += [f"{name} is {value.dtype}, expected {own[name].dtype}"
+                     for name, value in new.items() if value.dtype.kind not in "fiub"]
         if problems:
             more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
             raise CheckpointError(f"load_state_dict: {type(self).__name__} does not fit: "
@@ -303,7 +316,7 @@ class Module:
 
         The file is written beside and renamed: a save that is cut off leaves the old one whole.
         """
-        files.write_tensors(path, self._state(shared=True), {"fastdl": json.dumps(about)})
+        files.write_tensors(path, self._state(), {"fastdl": json.dumps(about)})
 
     def load(self, path: str | PathLike[str]) -> None:
         """Read the state dict that `save` wrote."""

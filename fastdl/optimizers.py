@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import ops
-from .errors import ArgumentError, CheckpointError
+from .errors import ArgumentError, CheckpointError, ShapeError
 
 
 def _checked(name: str, value: float, low: float, high: float = float("inf")) -> float:
@@ -59,12 +59,16 @@ class Optimizer:
 
         Raises
         ------
-        ArgumentError
-            when a parameter has no gradient; nothing is changed then
+        ArgumentError, ShapeError
+            when a parameter has no gradient, or one of another shape; nothing is changed then
         """
         if missing := [name for name in params if grads.get(name) is None]:
             raise ArgumentError(f"{type(self).__name__}.update: no gradient for "
                                 f"{', '.join(missing)}; call backward first")
+        for name, w in params.items():
+            if np.shape(grads[name]) != w.shape:
+                raise ShapeError(f"{type(self).__name__}.update: the gradient of {name} must be "
+                                 f"{w.shape}, got {np.shape(grads[name])}")
         for name, w in params.items():
             state = self.state.get(name)
             if state is None:
@@ -83,7 +87,9 @@ class Optimizer:
 
     def settings(self) -> dict[str, float]:
         """The hyper-parameters."""
-        return {key: value for key, value in vars(self).items() if isinstance(value, int | float)}
+        return {key: value.item() if isinstance(value, np.number) else value
+                for key, value in vars(self).items()
+                if isinstance(value, int | float | np.number)}
 
     def load_state_dict(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
         """Go on from what `state_dict` returned."""

@@ -3,11 +3,13 @@
 It is a NumPy generator that starts from fresh entropy; `seed` makes runs repeat.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
 
-_generator = np.random.default_rng()
+_generator: np.random.Generator | None = None           # made when first needed
 
 
 def seed(value: int | None = None) -> None:
@@ -26,19 +28,22 @@ def seed(value: int | None = None) -> None:
 
 def generator() -> np.random.Generator:
     """The generator that everything draws from."""
+    global _generator
+    if _generator is None:
+        _generator = np.random.default_rng()
     return _generator
 
 
 def draw_seed() -> int:
     """A 64-bit seed for a counter-based kernel."""
-    return int(_generator.integers(2**64, dtype=np.uint64))
+    return int(generator().integers(2**64, dtype=np.uint64))
 
 
 def get_state() -> dict[str, Any]:
     """The generator's state, of plain numbers and strings."""
-    return _generator.bit_generator.state
+    return dict(generator().bit_generator.state)
 
 
 def set_state(state: dict[str, Any]) -> None:
     """Go on from a state that `get_state` returned."""
-    _generator.bit_generator.state = state
+    generator().bit_generator.state = state

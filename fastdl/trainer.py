@@ -15,6 +15,7 @@ import numpy as np
 from . import files, losses, optimizers, random, schedules
 from .errors import ArgumentError, CheckpointError, ShapeError
 from .history import History
+from .layers.layer import positive
 from .losses import Loss
 from .module import Module
 from .optimizers import Optimizer
@@ -105,9 +106,7 @@ class Trainer:
         x, t = _checked_data("fit", x, t)
         if validation_data is not None:
             validation_data = _checked_data("fit: validation_data", *validation_data)
-        for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ArgumentError(f"fit: {name} must be an integer of at least 1, got {value!r}")
+        positive("fit", epochs=epochs, batch_size=batch_size)
         last = self.epoch + epochs
         callbacks, schedule = tuple(callbacks), schedules.get(schedule)
 
@@ -149,6 +148,7 @@ class Trainer:
     def evaluate(self, x: Any, t: Any, batch_size: int = 256) -> dict[str, float]:
         """Loss, and accuracy where the loss has one, in inference mode."""
         x, t = _checked_data("evaluate", x, t)
+        positive("evaluate", batch_size=batch_size)
         running = _Mean()
         for rows in _batches(len(x), batch_size, None):
             y = self.net.predict(x[rows], batch_size)
@@ -192,7 +192,8 @@ class Trainer:
             settings, scalars = about["settings"], about["scalars"]
             history, random_state = History(about["history"]), about["random"]
             kind = about["optimizer"]
-        except (KeyError, TypeError, ValueError) as error:
+            np.random.PCG64().state = random_state          # raises unless it is a state
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: not a checkpoint of a trainer "
                                   f"({type(error).__name__}: {error})") from error
         if kind != type(self.optimizer).__name__:

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import fastdl
 from fastdl._kernels import _dispatch
 
 HERE = Path(__file__).parent
 PURE = os.environ.get("FASTDL_PURE") == "1"
+
+# The same examples every time, whatever the machine and however busy it is.
+settings.register_profile("fastdl", derandomize=True, deadline=None, database=None)
+settings.load_profile("fastdl")
 
 
 @pytest.fixture

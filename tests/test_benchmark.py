@@ -169,7 +169,8 @@ def test_report(bench, tmp_path, capsys):
         "| gemm M1 K2 N3 | 10 ms ±10%<br>200 GFLOP/s = 50% "
         "| 4 ms ±0%<br>**×2.50**<br>500 GFLOP/s = 125% "
         "| 10 ms ±0% (eager)<br>**×1.00**<br>200 GFLOP/s = 50% | ×2.50 |",
-        "| relu N1 | 2 ms ±0%<br>15 GB/s = 30% | 1 ms ±0%<br>**×2.00**<br>30 GB/s = 60% | – | – |",
+        "| relu N1 | 2 ms ±0%<br>15 GB/s = 30% "
+        "| 1 ms ±0%<br>**×2.00**<br>30 GB/s = 60% | – | – |",
         "Dispatch: a warm `fd.ops.relu` of one element takes 3.75 µs, its kernel called directly "
         "1.50 µs; the difference is 2.25 µs.",
     ):

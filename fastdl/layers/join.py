@@ -57,8 +57,8 @@ class Concat(Layer):
 
     def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
               training: bool) -> tuple[np.ndarray, Any]:
-        ends = np.cumsum([x.shape[self.axis] for x in inputs])[:-1]
-        return ops.concat(inputs, self.axis), ends
+        y = ops.concat(inputs, self.axis)
+        return y, np.cumsum([np.shape(x)[self.axis] for x in inputs])[:-1]
 
     def grad(self, dy: np.ndarray, saved: Any) -> Any:
         return tuple(np.split(dy, saved, self.axis)), {}

@@ -102,10 +102,15 @@ class Layer:
             raise GraphError(f"{type(self).__name__}.grad: returned gradients of "
                              f"{sorted(grads) or 'nothing'}, the parameters are "
                              f"{sorted(self.params) or 'none'}")
-        for name, value in grads.items():
+        new = {name: np.asarray(value) for name, value in grads.items()}
+        for name, value in new.items():
+            if value.shape != self.params[name].shape:
+                raise ShapeError(f"{type(self).__name__}.grad: the gradient of {name} must be "
+                                 f"{self.params[name].shape} like {name}, got {value.shape}")
+        for name, value in new.items():
             kept = self.grads.get(name)
-            if kept is None or kept.shape != value.shape or kept.dtype != value.dtype:
-                self.grads[name] = value
+            if kept is None or kept.dtype != value.dtype:
+                self.grads[name] = value.copy()     # it may be a view of what others still use
             else:
                 kept[...] = value
 

@@ -11,22 +11,7 @@ from .layer import Layer, positive
 
 
 class _BatchNorm(Layer):
-    """Normalise each channel over the batch, then scale and shift (Ioffe & Szegedy, 2015).
-
-    Parameters
-    ----------
-    num_features : int, C
-    eps : added to the variance
-    momentum : share of the batch in the running statistics
-    affine : learn weight and bias
-    track_running_stats : keep the statistics that `eval` mode uses
-
-    Attributes
-    ----------
-    weight, bias : (C,)
-    running_mean, running_var : (C,)
-    num_batches_tracked : int64
-    """
+    """What the batch normalisations share; `ranks` is how many dimensions x may have."""
 
     ranks: ClassVar[tuple[int, ...]]
 
@@ -69,17 +54,31 @@ class _BatchNorm(Layer):
 class BatchNorm1d(_BatchNorm):
     """Batch normalisation of (N, C) or (N, C, L).
 
+    Each channel is normalised over the batch, then scaled and shifted (Ioffe & Szegedy, 2015).
+
+    Parameters
+    ----------
+    num_features : int, C
+    eps : added to the variance
+    momentum : share of the batch in the running statistics
+    affine : learn weight and bias
+    track_running_stats : keep the statistics that `eval` mode uses
+
+    Attributes
+    ----------
+    weight, bias : (C,)
+    running_mean, running_var : (C,)
+    num_batches_tracked : int64
+
     >>> BatchNorm1d(2).forward(np.array([[1.0, 5.0], [3.0, 9.0]], np.float32)).round(3)
     array([[-1., -1.],
            [ 1.,  1.]], dtype=float32)
     """
 
-    __doc__ += _BatchNorm.__doc__.split("\n", 1)[1]
     ranks = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of (N, C, H, W)."""
+    """Batch normalisation of (N, C, H, W); parameters and attributes are `BatchNorm1d`'s."""
 
-    __doc__ += _BatchNorm.__doc__.split("\n", 1)[1]
     ranks = (4,)

@@ -21,7 +21,7 @@ class _Pool2d(Layer):
         self.ceil_mode = ceil_mode
 
     @property
-    def _window(self) -> tuple:
+    def _window(self) -> tuple[Pair, Pair, Pair, bool]:
         return self.kernel_size, self.stride, self.padding, self.ceil_mode
 
     def extra_repr(self) -> str:

@@ -46,6 +46,6 @@ def deep_convnet(num_classes: int = 10, in_channels: int = 1,
     """Build the `DeepConvNet` of the course.
 
     >>> sum(w.size for w in deep_convnet().params.values())
-    124330
+    123552
     """
     return DeepConvNet(num_classes, in_channels, image_size)

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
-from ..layers import Flatten, Linear, ReLU
+from ..layers import Flatten, Layer, Linear, ReLU
 from ..module import Sequential
 from ._registry import register
 
@@ -18,7 +18,7 @@ def mlp(num_classes: int = 10, in_channels: int = 1, image_size: int = 28,
     130010
     """
     sizes = [in_channels * image_size**2, *hidden_sizes]
-    parts = [Flatten()]
+    parts: list[Layer] = [Flatten()]
     for n_in, n_out in itertools.pairwise(sizes):
         parts += [Linear(n_in, n_out, weight_init="he"), ReLU()]
     return Sequential(*parts, Linear(sizes[-1], num_classes, weight_init="he"))

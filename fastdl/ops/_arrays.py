@@ -38,7 +38,7 @@ def real_like(operation: str, name: str, array: Any, other: Array, other_name: s
     return array
 
 
-def common(operation: str, **arrays: Any) -> list[Array]:
+def common(operation: str, **arrays: Any) -> list[Any]:
     """All `arrays` ready for a kernel and of one dtype; None stays None."""
     given = {name: np.asarray(a) for name, a in arrays.items() if a is not None}
     leader = next((name for name, a in given.items() if a.dtype.kind == "f"), None)
@@ -76,16 +76,11 @@ def expect_shape(operation: str, name: str, array: Array, shape: tuple[int, ...]
 
 def pair(operation: str, name: str, value: Pair, least: int) -> tuple[int, int]:
     """(height, width) from one integer or two, each at least `least`."""
-    if isinstance(value, tuple) and len(value) == 2:
-        h, w = value
-    elif np.ndim(value) == 0:
-        h = w = value
-    elif np.shape(value) == (2,):
-        h, w = value
-    else:
+    both: Any = (value, value) if np.ndim(value) == 0 else tuple(value)     # type: ignore[arg-type]
+    if len(both) != 2:
         raise ArgumentError(f"{operation}: {name} must be an integer or a pair, got {value!r}")
     try:
-        h, w = h.__index__(), w.__index__()
+        h, w = both[0].__index__(), both[1].__index__()
     except (AttributeError, TypeError):
         raise ArgumentError(f"{operation}: {name} must be made of integers, "
                             f"got {value!r}") from None
@@ -96,11 +91,14 @@ def pair(operation: str, name: str, value: Pair, least: int) -> tuple[int, int]:
 
 def fraction(operation: str, name: str, value: float, *, below_one: bool = True) -> float:
     """`value` if it is a number from 0 up to 1 (excluded with `below_one`)."""
-    value = float(value)
-    if not 0 <= value < 1 and (below_one or value != 1):
-        bracket = ")" if below_one else "]"
-        raise ArgumentError(f"{operation}: {name} must be in [0, 1{bracket}, got {value}")
-    return value
+    bracket = ")" if below_one else "]"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan                 # in no range
+    if not 0 <= number < 1 and (below_one or number != 1):
+        raise ArgumentError(f"{operation}: {name} must be in [0, 1{bracket}, got {value!r}")
+    return number
 
 
 def window_output(operation: str, size: tuple[int, int], kernel_size: tuple[int, int],

@@ -28,8 +28,8 @@ def dropout_backward(dy: Any, p: float = 0.5, *, seed: int, backend: str | None 
 def _drop(operation: str, name: str, x: Any, p: float, seed: int, backend: str | None) -> Array:
     x = real(operation, name, x)
     p = fraction(operation, "p", p, below_one=False)
-    if not 0 <= seed < 2**64:
-        raise ArgumentError(f"{operation}: seed must be in [0, 2**64), got {seed}")
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+        raise ArgumentError(f"{operation}: seed must be an integer in [0, 2**64), got {seed!r}")
     if p == 1:
         return np.zeros(x.shape, x.dtype)
     y = np.empty(x.shape, x.dtype)

@@ -56,9 +56,9 @@ def col2im(col: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, stri
              [1., 2., 1.]]]])
     """
     col = real("col2im", "col", col)
-    x_shape = tuple(int(n) for n in x_shape)
     if len(x_shape) != 4 or min(x_shape) < 0:
         raise ShapeError(f"col2im: x_shape must be (N, C, H, W), got {x_shape}")
+    x_shape = (int(x_shape[0]), int(x_shape[1]), int(x_shape[2]), int(x_shape[3]))
     kh_kw, *rest, output = _window("col2im", x_shape[2:], kernel_size, stride, padding, dilation)
     expected = _col_shape(x_shape, kh_kw, output, transpose)
     expect_shape("col2im", "col", col, expected, f"for x {x_shape} and kernel {kh_kw}")

@@ -1,11 +1,13 @@
 """Max and average pooling over windows, and over whole feature maps."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ._arrays import Array, Pair, expect_shape, kernel, pair, real, window_output
+
+Shape: TypeAlias = tuple[int, int, int, int]
 
 _NO_DILATION = (1, 1)
 
@@ -43,11 +45,11 @@ def _checked_argmax(operation: str, argmax: Any, dy: Array, dtype: type) -> Arra
     return np.require(argmax, requirements=["C", "A"])
 
 
-def _x_shape(operation: str, x_shape: Any, dy: Array) -> tuple[int, ...]:
-    x_shape = tuple(int(n) for n in x_shape)
-    if len(x_shape) != 4 or x_shape[:2] != dy.shape[:2] or min(x_shape[2:]) < 1:
-        raise ShapeError(f"{operation}: x_shape {x_shape} does not fit dy {dy.shape}")
-    return x_shape
+def _x_shape(operation: str, x_shape: Any, dy: Array) -> Shape:
+    N, C, H, W = x_shape if len(x_shape) == 4 else (-1, -1, -1, -1)
+    if (N, C) != dy.shape[:2] or min(H, W) < 1:
+        raise ShapeError(f"{operation}: x_shape {tuple(x_shape)} does not fit dy {dy.shape}")
+    return int(N), int(C), int(H), int(W)
 
 
 def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
@@ -76,12 +78,12 @@ def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     x = _opened("max_pool2d", "x", x)
     window, output = _window("max_pool2d", x.shape[2:], kernel_size, stride, padding, ceil_mode)
     y = np.empty((*x.shape[:2], *output), x.dtype)
-    argmax = np.empty(y.shape, _argmax_dtype(window[0][0] * window[0][1]))
+    argmax: Array = np.empty(y.shape, _argmax_dtype(window[0][0] * window[0][1]))
     kernel("max_pool2d", x, backend)(x, y, argmax, *window)
     return (y, argmax) if return_indices else y
 
 
-def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int],
+def max_pool2d_backward(dy: Any, argmax: Any, x_shape: Shape,
                         kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                         ceil_mode: bool = False, *, backend: str | None = None) -> Array:
     """Gradient of `max_pool2d`: each window's goes to the cell that `argmax` names."""
@@ -114,7 +116,7 @@ def avg_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     return y
 
 
-def avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair,
+def avg_pool2d_backward(dy: Any, x_shape: Shape, kernel_size: Pair,
                         stride: Pair | None = None, padding: Pair = 0, ceil_mode: bool = False,
                         count_include_pad: bool = True, *, backend: str | None = None) -> Array:
     """Gradient of `avg_pool2d`: each window's is spread evenly over its cells."""
@@ -140,7 +142,7 @@ def global_avg_pool2d(x: Any, *, backend: str | None = None) -> Array:
     return y
 
 
-def global_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], *,
+def global_avg_pool2d_backward(dy: Any, x_shape: Shape, *,
                                backend: str | None = None) -> Array:
     """Gradient of `global_avg_pool2d`."""
     name = "global_avg_pool2d_backward"
@@ -165,7 +167,7 @@ def global_max_pool2d(x: Any, return_indices: bool = False, *, backend: str | No
     return (y, argmax) if return_indices else y
 
 
-def global_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], *,
+def global_max_pool2d_backward(dy: Any, argmax: Any, x_shape: Shape, *,
                                backend: str | None = None) -> Array:
     """Gradient of `global_max_pool2d`."""
     name = "global_max_pool2d_backward"
@@ -176,7 +178,7 @@ def global_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, in
     return dx
 
 
-def _global_gradient(operation: str, dy: Any, x_shape: Any) -> tuple[Array, tuple[int, ...]]:
+def _global_gradient(operation: str, dy: Any, x_shape: Any) -> tuple[Array, Shape]:
     dy = real(operation, "dy", dy, ndim=4)
     x_shape = _x_shape(operation, x_shape, dy)
     expect_shape(operation, "dy", dy, (*x_shape[:2], 1, 1), "one value for each feature map")

@@ -1,8 +1,8 @@
-"""When are two results the same? A tolerance from dtype and reduction length, and from nothing else.
+"""When are two results the same? The tolerance follows from dtype and reduction length alone.
 
-Rounding errors of a sum of k terms grow like ``eps * sqrt(k)`` times the size of the terms. A result
-of one term (an elementwise function) is held to a relative error; a sum, which may cancel, to an
-error relative to the largest value of the result.
+Rounding errors of a sum of k terms grow like ``eps * sqrt(k)`` times the size of the terms. A
+result of one term (an elementwise function) is held to a relative error; a sum, which may cancel,
+to an error relative to the largest value of the result.
 """
 
 import numpy as np

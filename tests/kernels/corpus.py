@@ -6,7 +6,6 @@ The first case of a kernel is its typical one: small, nothing special about it.
 """
 
 from collections.abc import Callable
-
 from typing import NamedTuple
 
 import numpy as np

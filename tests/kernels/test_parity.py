@@ -78,7 +78,7 @@ def test_integers_count_as_float32(kernel, backend, need_backend):
 @each_kernel
 def test_explicit_backend_refuses_float16(kernel, backend, need_backend):
     need_backend(backend)
-    with pytest.raises(BackendUnavailableError, match=f"{backend}.*not float16.*reference"):
+    with pytest.raises(BackendUnavailableError, match=rf"{backend}.*not float16.*reference"):
         run(typical[kernel], backend, "float16")
 
 

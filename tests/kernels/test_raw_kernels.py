@@ -82,6 +82,15 @@ BAD = {
 }
 
 
+def takes(function, arguments):
+    """Whether the call goes through; a refusal is a ValueError or a TypeError."""
+    try:
+        function(*arguments)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
 @pytest.mark.parametrize("kernel", typical)
 def test_native_kernel_rejects_what_does_not_fit(kernel, call_of, need_backend):
     need_backend("cython")
@@ -95,9 +104,8 @@ def test_native_kernel_rejects_what_does_not_fit(kernel, call_of, need_backend):
                 continue                        # a byte is neither
             if what == "None" and names[i] in OPTIONAL:
                 continue
-            with pytest.raises((ValueError, TypeError, AttributeError)):
-                function(*arguments[:i], spoil(good), *arguments[i + 1:])
-                pytest.fail(f"{kernel} took {names[i]}: {what}")
+            spoilt = [*arguments[:i], spoil(good), *arguments[i + 1:]]
+            assert not takes(function, spoilt), f"{kernel} took {names[i]}: {what}"
 
 
 @pytest.mark.parametrize("kernel", [

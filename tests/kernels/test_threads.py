@@ -42,7 +42,7 @@ def test_set_num_threads(threaded_build, restored_threads):
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2", None])
 def test_impossible_numbers_of_threads(threads):
     before = fd.get_num_threads()
-    with pytest.raises(fd.errors.ArgumentError, match=f"set_num_threads.*at least 1.*{threads}"):
+    with pytest.raises(fd.errors.ArgumentError, match=rf"set_num_threads.*at least 1.*{threads}"):
         fd.set_num_threads(threads)
     assert fd.get_num_threads() == before
 

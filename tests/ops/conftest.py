@@ -1,4 +1,4 @@
-"""These tests hold the reference to oracles that are not ours; tests/kernels holds the rest to it."""
+"""These tests hold the reference to oracles; tests/kernels holds the rest to the reference."""
 
 import pytest
 

@@ -75,7 +75,6 @@ def test_gradients_that_are_not_wanted_are_not_there(rng):
 
 @given(size=st.integers(1, 12), kernel=st.integers(1, 5), stride=st.integers(1, 4),
        padding=st.integers(0, 4), dilation=st.integers(1, 3))
-@settings(derandomize=True, deadline=None, database=None)
 def test_output_size_is_the_number_of_windows_that_fit(size, kernel, stride, padding, dilation):
     """Counted one by one, which is what the formula in the docstring sums up."""
     reach = (kernel - 1) * dilation
@@ -94,7 +93,7 @@ def test_output_size_is_the_number_of_windows_that_fit(size, kernel, stride, pad
 
 @given(seed=st.integers(0, 2**32), options=st.sampled_from(OPTIONS),
        factor=st.floats(-4, 4, allow_subnormal=False))
-@settings(derandomize=True, deadline=None, database=None, max_examples=30)
+@settings(max_examples=30)
 def test_linear_in_each_argument(seed, options, factor):
     rng = np.random.default_rng(seed)
     x, w, _ = arrays_for(rng, **options)

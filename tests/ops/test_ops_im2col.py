@@ -36,7 +36,7 @@ def test_as_unfold(rng, torch):
 @given(sizes=st.tuples(*[st.integers(1, 7)] * 2), kernel=st.tuples(*[st.integers(1, 4)] * 2),
        stride=st.tuples(*[st.integers(1, 3)] * 2), padding=st.tuples(*[st.integers(0, 3)] * 2),
        dilation=st.tuples(*[st.integers(1, 2)] * 2), N=st.integers(0, 2), C=st.integers(1, 3))
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(max_examples=60)
 def test_adjoint(transpose, sizes, kernel, stride, padding, dilation, N, C):
     """<im2col(x), c> == <x, col2im(c)>: with integers, exactly."""
     assume(all(n + 2 * p > d * (k - 1)

@@ -127,7 +127,7 @@ def test_gradients_of_global_pooling(rng):
 
 @given(size=st.integers(1, 13), kernel=st.integers(1, 5), stride=st.integers(1, 6),
        padding=st.integers(0, 2), ceil_mode=st.booleans())
-@settings(derandomize=True, deadline=None, database=None, max_examples=200)
+@settings(max_examples=200)
 def test_output_size_is_the_number_of_windows(size, kernel, stride, padding, ceil_mode):
     """Windows that fit; with ceil_mode also one that does not, if it starts before the end."""
     assume(padding <= kernel // 2 and kernel <= size + 2 * padding)

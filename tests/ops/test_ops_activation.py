@@ -1,0 +1,90 @@
+"""Activations against hand-made values, PyTorch and differences."""
+
+import numpy as np
+import pytest
+from gradients import assert_gradient, torch_gradients
+
+from fastdl import ops
+
+X = np.array([-2.0, -0.0, 0.0, 1.0, 3.0])
+AWAY_FROM_0 = np.array([[-2.0, -0.7, -0.1], [0.2, 0.9, 3.0]])       # where ReLU has its corner
+
+FUNCTIONS = {   # ours, from what its gradient is computed, in PyTorch
+    "relu": (ops.relu, ops.relu_backward, "y", lambda torch: torch.relu),
+    "leaky_relu": (ops.leaky_relu, ops.leaky_relu_backward, "x",
+                   lambda torch: torch.nn.functional.leaky_relu),
+    "sigmoid": (ops.sigmoid, ops.sigmoid_backward, "y", lambda torch: torch.sigmoid),
+    "tanh": (ops.tanh, ops.tanh_backward, "y", lambda torch: torch.tanh),
+    "softmax": (ops.softmax, ops.softmax_backward, "y",
+                lambda torch: lambda x: torch.softmax(x, -1)),
+}
+each_function = pytest.mark.parametrize(
+    ("forward", "backward", "saved", "theirs"), FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+def test_relu_by_hand():
+    y = ops.relu(X)
+    np.testing.assert_array_equal(y, [0, 0, 0, 1, 3])
+    np.testing.assert_array_equal(ops.relu_backward(np.full(5, 7.0), y), [0, 0, 0, 7, 7])
+
+
+def test_leaky_relu_by_hand():
+    np.testing.assert_array_equal(ops.leaky_relu(X, 0.5), [-1, 0, 0, 1, 3])
+    np.testing.assert_array_equal(ops.leaky_relu_backward(np.full(5, 8.0), X, 0.5),
+                                  [4, 4, 4, 8, 8])
+    np.testing.assert_allclose(ops.leaky_relu(X)[0], -0.02)
+
+
+def test_sigmoid_by_hand():
+    x = np.array([0.0, np.log(3), -np.log(3), 800, -800])
+    np.testing.assert_allclose(ops.sigmoid(x), [0.5, 0.75, 0.25, 1, 0], rtol=1e-15)
+
+
+def test_tanh_by_hand():
+    np.testing.assert_allclose(ops.tanh(np.array([0.0, np.log(3), 800])), [0, 0.8, 1], rtol=1e-15)
+
+
+def test_softmax_by_hand():
+    y = ops.softmax(np.array([[0.0, np.log(3)], [1000, 1000]]))
+    np.testing.assert_allclose(y, [[0.25, 0.75], [0.5, 0.5]], rtol=1e-15)
+
+
+@each_function
+def test_as_pytorch(forward, backward, saved, theirs, rng, torch):
+    x, dy = rng.standard_normal((2, 4, 7)) * 3
+    y = forward(x)
+    expected, (gradient,) = torch_gradients(torch, theirs(torch), [x], dy)
+    np.testing.assert_allclose(y, expected, rtol=1e-13)
+    np.testing.assert_allclose(backward(dy, {"x": x, "y": y}[saved]), gradient, rtol=1e-12,
+                               atol=1e-14)
+
+
+@each_function
+def test_gradient(forward, backward, saved, theirs, rng):
+    dy = rng.standard_normal(AWAY_FROM_0.shape)
+    values = {"x": AWAY_FROM_0, "y": forward(AWAY_FROM_0)}
+    assert_gradient(backward(dy, values[saved]), forward, AWAY_FROM_0, dy)
+
+
+@each_function
+def test_nan_passes_through(forward, backward, saved, theirs, quiet):
+    x = np.array([[1.0, np.nan]])
+    assert np.isnan(forward(x)[0, 1])
+    assert np.isnan(backward(x, np.full((1, 2), 0.5))[0, 1])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -2, 2])
+def test_softmax_along_any_axis(axis, rng, torch):
+    x, dy = rng.standard_normal((2, 3, 4, 5))
+    y = ops.softmax(x, axis)
+    expected, (gradient,) = torch_gradients(torch, lambda x: torch.softmax(x, axis), [x], dy)
+    np.testing.assert_allclose(y, expected, rtol=1e-13)
+    np.testing.assert_allclose(ops.softmax_backward(dy, y, axis), gradient, rtol=1e-11, atol=1e-15)
+    assert y.flags.c_contiguous
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0, 3), (2, 0), (1, 2, 3, 4, 5)])
+@pytest.mark.parametrize("function", [ops.relu, ops.leaky_relu, ops.sigmoid, ops.tanh])
+def test_any_shape(function, shape):
+    y = function(np.zeros(shape, np.float32))
+    assert (y.shape, y.dtype) == (shape, np.float32)
