@@ -152,16 +152,20 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"{checkpoint} has {trainer.epoch} epochs already; nothing is left to train.")
         return 0
 
+    saved_epochs = trainer.epoch
+
     def keep(trainer: Trainer) -> None:
+        nonlocal saved_epochs
         trainer.save_checkpoint(checkpoint)
+        saved_epochs = trainer.epoch
 
     start = time.perf_counter()
     try:
         trainer.fit(x, t, epochs, arguments.batch_size, test, schedule=arguments.schedule,
                     callbacks=[keep])
     except KeyboardInterrupt:
-        kept = (f"{trainer.epoch} finished epochs are in {checkpoint}; add --resume to go on"
-                if checkpoint.exists() and trainer.epoch else "no epoch was finished")
+        kept = (f"{saved_epochs} finished epochs are in {checkpoint}; add --resume to go on"
+                if saved_epochs else "no epoch was finished")
         print(f"\nfastdl: interrupted; {kept}", file=sys.stderr)
         return INTERRUPTED
     _write_results(folder, trainer, name, arguments.model, options)

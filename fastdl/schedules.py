@@ -1,6 +1,7 @@
 """Learning-rate schedules: what the learning rate is multiplied by as a training goes on.
 
-A schedule is a function of progress, from 0 at the start of `Trainer.fit` to 1 at its end.
+A schedule is a function of progress: 0 before the trainer's first epoch, 1 after the last one that
+`Trainer.fit` was asked for.
 """
 
 import math

@@ -111,21 +111,24 @@ class Trainer:
         callbacks, schedule = tuple(callbacks), schedules.get(schedule)
 
         def set_rate(samples: int) -> None:
-            self.optimizer.lr_scale = schedule((self.epoch + samples / len(x)) / last)
+            self.optimizer.lr_scale = float(schedule((self.epoch + samples / len(x)) / last))
 
-        while self.epoch < last:
-            start = time.perf_counter()
-            title = f"epoch {self.epoch + 1}/{last}"
-            with _progress(len(x), title, progress) as bar:
-                numbers = self._train_epoch(x, t, batch_size, shuffle, set_rate, bar)
-                if validation_data is not None:
-                    metrics = self.evaluate(*validation_data)
-                    numbers |= {f"val_{name}": value for name, value in metrics.items()}
-                    bar.set_postfix_str(_as_text(numbers))
-            self.history.append(numbers | {"seconds": time.perf_counter() - start})
-            wants_end = [callback(self) for callback in callbacks]      # all are heard
-            if any(wants_end):
-                break
+        try:
+            while self.epoch < last:
+                start = time.perf_counter()
+                title = f"epoch {self.epoch + 1}/{last}"
+                with _progress(len(x), title, progress) as bar:
+                    numbers = self._train_epoch(x, t, batch_size, shuffle, set_rate, bar)
+                    if validation_data is not None:
+                        metrics = self.evaluate(*validation_data)
+                        numbers |= {f"val_{name}": value for name, value in metrics.items()}
+                        bar.set_postfix_str(_as_text(numbers))
+                self.history.append(numbers | {"seconds": time.perf_counter() - start})
+                wants_end = [callback(self) for callback in callbacks]      # all are heard
+                if any(wants_end):
+                    break
+        finally:
+            self.optimizer.lr_scale = 1.0       # the schedule is over; steps by hand may follow
         return self.history
 
     def _train_epoch(self, x: np.ndarray, t: np.ndarray, batch_size: int, shuffle: bool,

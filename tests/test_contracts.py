@@ -57,7 +57,7 @@ def imported(path):
         else:
             continue
         for target in targets:
-            if target[0] == "fastdl":
+            if target[0] == "fastdl" and target != ("fastdl", "__version__"):
                 yield target[1:] or ("__init__",)
 
 

@@ -5,10 +5,14 @@ NumPy. The compiler may therefore not reorder a sum, and a plain ``s += v[i]`` r
 at a time. The sums here keep many partial sums side by side ("lanes") instead: the loop over the
 lanes vectorises as written, and adding the halves of the lanes at the end loses less precision.
 
-Numba's threads have two limits that a user should not meet. They do not survive `os.fork`, and
-GNU OpenMP kills a child that tries to use them: there, each kernel runs as a serial twin. And the
-layer "workqueue" aborts the process when two Python threads call kernels at once: with it, calls
-take turns.
+Numba's threads have limits that a user should not meet.
+
+- They do not survive `os.fork`, and GNU OpenMP kills a child that tries to use them: there, each
+  kernel runs as a serial twin.
+- The layer "workqueue" aborts the process when two Python threads call kernels at once: with it,
+  calls take turns.
+- They know nothing of OMP_NUM_THREADS, threadpoolctl and `fastdl.set_num_threads`: each call asks
+  the native kernels how many threads there may be.
 """
 
 import contextlib
@@ -22,31 +26,46 @@ import numpy as np
 
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 
-_threads_lost = False           # whether this process was forked from one that had Numba's threads
+# ---- threads ----
+
+# Started here and in a thread of its own, because starting them sets OpenMP's number of threads
+# for the thread that does it, and with that the number that native kernels called there would use.
+_starter = threading.Thread(target=numba.get_num_threads)
+_starter.start()
+_starter.join()
+
+_turn = threading.Lock() if numba.threading_layer() == "workqueue" else contextlib.nullcontext()
+
+_lost = False                   # whether this is a child made by fork, which has no threads
 
 
 def _after_fork_in_child():
-    global _threads_lost
-    try:
-        numba.threading_layer()
-    except ValueError:          # not started before the fork, so this process can start its own
-        return
-    _threads_lost = True
+    global _lost
+    _lost = True
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
+try:
+    from .native._native import get_num_threads as _allowed_threads
+except ImportError:             # a build without native kernels
+    _allowed_threads = numba.get_num_threads
 
-_one_at_a_time = threading.Lock()
+
+def _call(function, args):
+    """Call a compiled function with no more threads than are allowed now."""
+    usual, allowed = numba.get_num_threads(), _allowed_threads()
+    if allowed >= usual:
+        return function(*args)
+    numba.set_num_threads(allowed)
+    try:
+        return function(*args)
+    finally:
+        numba.set_num_threads(usual)
 
 
-@functools.cache
-def _turn():
-    """What a call of a parallel kernel has to hold."""
-    numba.get_num_threads()     # starts the threads: only then is the layer known
-    return _one_at_a_time if numba.threading_layer() == "workqueue" else contextlib.nullcontext()
-
+# ---- decorators ----
 
 def _serial_twin(function):
     """`function` compiled without threads, under another name: the cache on disk goes by name."""
@@ -61,16 +80,19 @@ def parallel(function):
 
     @functools.wraps(function)
     def kernel(*args):
-        if _threads_lost:
+        if _lost:
             return serial(*args)
-        with _turn():
-            return threaded(*args)
+        with _turn:
+            return _call(threaded, args)
 
     return kernel
 
 
 # A function that only compiled functions call: compiled into them, so never cached by itself.
 helper = numba.njit(nogil=True, error_model="numpy")
+
+
+# ---- arguments, and sums in lanes ----
 
 _LANES = 128                    # a power of two
 _SHORT_ROW = 32

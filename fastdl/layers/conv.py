@@ -8,10 +8,11 @@ import numpy as np
 from .. import initializers, ops
 from ..errors import ArgumentError
 from ..ops._arrays import Pair, pair
-from .layer import Layer, positive
+from .layer import positive
+from .weighted import WeightedLayer
 
 
-class Conv2d(Layer):
+class Conv2d(WeightedLayer):
     """Two-dimensional convolution, (N, C, H, W) to (N, OC, OH, OW); see `fastdl.ops.conv2d`.
 
     Parameters
@@ -46,9 +47,7 @@ class Conv2d(Layer):
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
         self.groups = groups
         shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.add_parameter("weight", initializers.get(weight_init)(shape))
-        if bias:
-            self.add_parameter("bias", initializers.bias_for(shape, weight_init))
+        self.add_weights(shape, bias, weight_init)
 
     @property
     def _window(self) -> tuple:
@@ -59,17 +58,9 @@ class Conv2d(Layer):
         (x,) = inputs
         return ops.conv2d(x, params["weight"], params.get("bias"), *self._window), (x, params)
 
-    def _gradients(self, dy: np.ndarray, saved: Any, need_dx: bool) -> Any:
-        x, params = saved
-        dx, dw, db = ops.conv2d_backward(dy, x, params["weight"], *self._window,
-                                         bias="bias" in params, need_dx=need_dx)
-        return (dx,), {"weight": dw} if db is None else {"weight": dw, "bias": db}
-
-    def grad(self, dy: np.ndarray, saved: Any) -> Any:
-        return self._gradients(dy, saved, need_dx=True)
-
-    def param_grads(self, dy: np.ndarray, saved: Any) -> dict[str, np.ndarray]:
-        return self._gradients(dy, saved, need_dx=False)[1]
+    def gradients(self, dy: np.ndarray, x: np.ndarray, weight: np.ndarray, *, bias: bool,
+                  need_dx: bool) -> Any:
+        return ops.conv2d_backward(dy, x, weight, *self._window, bias=bias, need_dx=need_dx)
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from .. import initializers, ops
-from .layer import Layer, positive
+from .layer import positive
+from .weighted import WeightedLayer
 
 
-class Linear(Layer):
+class Linear(WeightedLayer):
     """Dense layer, ``y = x @ weight.T + bias``.
 
     Parameters
@@ -32,27 +33,16 @@ class Linear(Layer):
                  weight_init: str | float | initializers.Initializer = "fan_in_uniform") -> None:
         positive("Linear", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
-        shape = (out_features, in_features)
-        self.add_parameter("weight", initializers.get(weight_init)(shape))
-        if bias:
-            self.add_parameter("bias", initializers.bias_for(shape, weight_init))
+        self.add_weights((out_features, in_features), bias, weight_init)
 
     def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
               training: bool) -> tuple[np.ndarray, Any]:
         (x,) = inputs
         return ops.linear(x, params["weight"], params.get("bias")), (x, params)
 
-    def _gradients(self, dy: np.ndarray, saved: Any, need_dx: bool) -> Any:
-        x, params = saved
-        dx, dw, db = ops.linear_backward(dy, x, params["weight"], bias="bias" in params,
-                                         need_dx=need_dx)
-        return (dx,), {"weight": dw} if db is None else {"weight": dw, "bias": db}
-
-    def grad(self, dy: np.ndarray, saved: Any) -> Any:
-        return self._gradients(dy, saved, need_dx=True)
-
-    def param_grads(self, dy: np.ndarray, saved: Any) -> dict[str, np.ndarray]:
-        return self._gradients(dy, saved, need_dx=False)[1]
+    def gradients(self, dy: np.ndarray, x: np.ndarray, weight: np.ndarray, *, bias: bool,
+                  need_dx: bool) -> Any:
+        return ops.linear_backward(dy, x, weight, bias=bias, need_dx=need_dx)
 
     def extra_repr(self) -> str:
         bias = "" if "bias" in self.params else ", bias=False"

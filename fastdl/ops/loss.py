@@ -20,6 +20,9 @@ def _rows(operation: str, name: str, x: Array) -> Array:
 
 def _like(operation: str, name: str, t: Any, x: Array) -> Array:
     """Targets ready for a kernel. They are data, so any real dtype becomes x's."""
+    t = np.asarray(t)
+    if t.dtype.kind in "biu":
+        return np.require(t, x.dtype, ["C", "A"])
     return real(operation, name, t).astype(x.dtype, copy=False)
 
 

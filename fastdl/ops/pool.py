@@ -47,7 +47,7 @@ def _checked_argmax(operation: str, argmax: Any, dy: Array, dtype: type) -> Arra
 
 def _x_shape(operation: str, x_shape: Any, dy: Array) -> Shape:
     N, C, H, W = x_shape if len(x_shape) == 4 else (-1, -1, -1, -1)
-    if (N, C) != dy.shape[:2] or min(H, W) < 1:
+    if dy.shape[:2] != (N, C) or min(H, W) < 1:
         raise ShapeError(f"{operation}: x_shape {tuple(x_shape)} does not fit dy {dy.shape}")
     return int(N), int(C), int(H), int(W)
 

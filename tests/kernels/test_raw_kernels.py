@@ -83,10 +83,10 @@ BAD = {
 
 
 def takes(function, arguments):
-    """Whether the call goes through; a refusal is a ValueError or a TypeError."""
+    """Whether the call goes through. (What is no array at all has no shape to ask for.)"""
     try:
         function(*arguments)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         return False
     return True
 

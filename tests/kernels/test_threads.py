@@ -61,6 +61,38 @@ def test_threadpoolctl(threaded_build, restored_threads):
     assert fd.get_num_threads() == 3
 
 
+NUMBA_LIMITS = """
+import numpy as np, fastdl as fd, threadpoolctl
+from fastdl._kernels import _numba_jit
+import numba
+@_numba_jit.parallel
+def used(out):
+    out[0] = numba.get_num_threads()
+def numba_threads():
+    out = np.zeros(1)
+    used(out)
+    return int(out[0])
+print(fd.get_num_threads(), numba_threads())
+fd.set_num_threads(3)
+with threadpoolctl.threadpool_limits(1):
+    print(fd.get_num_threads(), numba_threads())
+print(fd.get_num_threads(), numba_threads())
+fd.set_num_threads(1)
+print(fd.get_num_threads(), numba_threads())
+"""
+
+
+def test_numba_keeps_to_the_same_limits(threaded_build, need_backend, run_python):
+    """And that Numba has been started changes no limit of the native kernels."""
+    need_backend("numba")
+    pytest.importorskip("threadpoolctl")
+    # A function of "-c" has no file beside which its compiled code could be kept.
+    code = NUMBA_LIMITS.replace("import numba\n", "import numba\n"
+                                "_numba_jit._OPTIONS['cache'] = False\n")
+    text = run_python(code, OMP_NUM_THREADS="2", NUMBA_NUM_THREADS="4")
+    assert text.splitlines() == ["2 2", "1 1", "3 3", "1 1"]
+
+
 @each_backend
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_any_number_of_threads_gives_the_same(threads, backend, rng, need_backend,

@@ -1,14 +1,16 @@
 """Convolution as an implicit matrix product (native/kernel_conv.h); depthwise directly.
 
 What is decided here is which kernel runs and how its work is cut among threads: over images
-where there are enough of them, else over pixels; the weight gradient over its own cells.
+where there are enough of them, else over pixels; a large weight gradient over its taps.
 """
+
+import numpy as np
 
 from ..native._native cimport *
 
-# A thread gets several cells, so that one slow core does not hold up the rest.
 cdef enum:
-    CELLS_PER_THREAD = 4
+    EVEN = 8                # with that many images a thread, one more or less does not matter
+    SUMS_BYTES = 1 << 19    # sums of a weight gradient that stay in a core's cache
 
 
 cdef double describe(fd_conv_args *args, fd_dtype dtype, object x, object w, object y,
@@ -34,12 +36,22 @@ cdef inline bint is_depthwise(fd_conv_args *args) noexcept:
     return args.groups > 1 and args.groups == args.window.C
 
 
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept:
+    return (a + b - 1) // b
+
+
+cdef inline Py_ssize_t round_up(Py_ssize_t size, Py_ssize_t unit) noexcept:
+    return ceil_div(size, unit) * unit
+
+
 cdef int run_over_images(fd_kernel kernel, fd_dtype dtype, fd_conv_args *args,
                          double work) except -1:
-    cdef Py_ssize_t products = args.groups * args.window.N
-    cdef Py_ssize_t cells = threads_for(work) * CELLS_PER_THREAD
-    args.grid_n = 1 if products >= cells else (cells + products - 1) // max(products, 1)
-    return run(kernel, dtype, args, products * args.grid_n, work)
+    cdef Py_ssize_t N = args.window.N, threads = threads_for(work)
+    args.image_cells, args.pixel_cells = threads, 1
+    if N % threads and N < EVEN * threads:
+        args.image_cells = max(N, 1)
+        args.pixel_cells = ceil_div(EVEN * threads, args.image_cells)
+    return run(kernel, dtype, args, args.groups * args.image_cells * args.pixel_cells, work)
 
 
 def conv2d(x, w, b, y, stride, padding, dilation, groups):
@@ -76,7 +88,7 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups):
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
     cdef double work = describe(&args, dtype, x, dw, dy, stride, padding, dilation, groups)
-    cdef Py_ssize_t taps, threads = threads_for(work)
+    cdef Py_ssize_t taps, sums, parts, threads = threads_for(work)
     args.dy = buffer(dy, dtype, dy.size)
     args.x = buffer(x, dtype, x.size)
     args.dw = buffer(dw, dtype, dw.size)
@@ -84,8 +96,25 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups):
     if is_depthwise(&args):
         run(FD_conv2d_depthwise_backward_weight, dtype, &args, args.OC, work)
         return
-    # Cells that share rows gather no field twice; cells that share taps gather all of them.
+    # A cell's sums should stay in the cache while it runs over the images. Several cells of taps
+    # transpose dy several times, so a gradient that fits is cut over the images and added up.
     taps = args.window.C // args.groups * args.window.KH * args.window.KW
-    args.grid_n = threads if taps >= 64 * threads else 1
-    args.grid_m = threads // args.grid_n
-    run(FD_conv2d_backward_weight, dtype, &args, args.groups * threads, work)
+    sums = taps * (args.OC // args.groups) * dy.itemsize
+    args.tap_cells = ceil_div(sums, SUMS_BYTES)
+    if args.tap_cells > 1:
+        parts = args.image_cells = 1
+        args.tap_cells = min(taps, round_up(args.tap_cells, threads))
+    else:
+        parts = args.image_cells = max(1, min(threads, args.window.N))
+        args.tap_cells = max(1, min(taps, threads // parts))
+    if parts > 1:
+        all_dw = np.empty((parts, *dw.shape), dw.dtype)
+        args.dw = buffer(all_dw, dtype, all_dw.size)
+        if db is not None:
+            all_db = np.empty((parts, *db.shape), db.dtype)
+            args.db = buffer(all_db, dtype, all_db.size)
+    run(FD_conv2d_backward_weight, dtype, &args, parts * args.groups * args.tap_cells, work)
+    if parts > 1:
+        all_dw.sum(axis=0, out=dw)
+        if db is not None:
+            all_db.sum(axis=0, out=db)

@@ -12,6 +12,9 @@ Shapes
     y  (N, OC, OH, OW),  OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1
 
 ``stride``, ``padding``, ``dilation`` are pairs (height, width). Depthwise is groups == C.
+Where `w` holds NaN or infinities, which further cells at the border of ``dx`` become NaN is left
+to the implementation (0 times NaN).
+
 The convolution is one matrix product per group once the receptive fields are laid out as
 columns (Chellapilla et al., 2006); nothing else is done here.
 """

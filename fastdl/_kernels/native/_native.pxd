@@ -58,7 +58,7 @@ cdef extern from "fastdl_native.h" nogil:
         void *dx
         void *dw
         void *db
-        Py_ssize_t OC, groups, grid_m, grid_n
+        Py_ssize_t OC, groups, image_cells, pixel_cells, tap_cells
 
     ctypedef struct fd_pool_args:
         fd_window window

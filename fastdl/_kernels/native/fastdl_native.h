@@ -81,7 +81,8 @@ typedef struct {
     const void *x, *w, *b, *dy;         /* inputs of the pass, the others NULL */
     void *y, *dx, *dw, *db;             /* outputs of the pass, the others NULL */
     ptrdiff_t OC, groups;
-    ptrdiff_t grid_m, grid_n;           /* how each product is cut into cells */
+    ptrdiff_t image_cells, pixel_cells; /* how the work is cut, each into parts */
+    ptrdiff_t tap_cells;                /* for dw, in place of pixel_cells */
 } fd_conv_args;
 
 typedef struct {

@@ -1,185 +1,318 @@
-/* Convolution as a matrix product whose second operand is never written out: the packers below
- * gather its panels straight from the images (implicit im2col).
+/* Convolution as a matrix product whose second operand is never written out as a whole: panels
+ * of it are copied, tap by tap, from a few rows of the images at a time (implicit im2col).
  *
  *   forward          y[oc, pixel]  = w[oc, tap] * field[tap, pixel]        tap = (c, kh, kw)
- *   backward input   dx[c, pixel]  = w[c, tap] * gradient[tap, pixel]      tap = (oc, kh, kw)
- *   backward weight  dw[oc, tap]   = dy[oc, pixel] * field[tap, pixel]^T
+ *   backward input   the same with dy for x, filters turned round, and a window for each place
+ *                    modulo stride
+ *   backward weight  dw[tap, oc]   = field[tap, pixel] * dy[oc, pixel]^T
  */
 
-/* Pixels of a packed panel that lie in one row of their plane. */
-typedef struct {
-    ptrdiff_t at, row, column, length;
-} K(run);
-
-static ptrdiff_t K(find_runs)(ptrdiff_t first, ptrdiff_t count, ptrdiff_t columns, K(run) *runs)
+/* Rows of the planes of one image, as the layout has them. */
+static void K(lay_out)(const fd_window *w, const fd_layout *layout, const T *x, ptrdiff_t channels,
+                       T *out)
 {
-    ptrdiff_t found = 0;
-    for (ptrdiff_t at = 0; at < count; found++) {
-        ptrdiff_t column = (first + at) % columns;
-        ptrdiff_t length = FD_MIN(columns - column, count - at);
-        runs[found] = (K(run)){at, (first + at) / columns, column, length};
-        at += length;
-    }
-    return found;
-}
-
-/* panel[tap, pixel] for `taps` taps from `tap` on and `count` output pixels from `first` on;
- * lines of the panel are `width` long, filled up with 0. `x` is one group of one image. */
-static void K(gather_fields)(const fd_window *w, const T *x, ptrdiff_t tap, ptrdiff_t taps,
-                             ptrdiff_t first, ptrdiff_t count, ptrdiff_t width, T *panel)
-{
-    K(run) runs[K(KC)];
-    ptrdiff_t n_runs = K(find_runs)(first, count, w->OW, runs);
-    fd_tap t = fd_tap_at(tap, w->KH, w->KW);
-    for (; taps > 0; taps--, panel += width, fd_next_tap(&t, w->KH, w->KW)) {
-        ptrdiff_t shift = t.kw * w->DW - w->PW;
-        fd_range inside = fd_inside(w->OW, w->SW, shift, w->W);
-        K(clear)(panel, width);
-        for (ptrdiff_t r = 0; r < n_runs; r++) {
-            ptrdiff_t h = runs[r].row * w->SH - w->PH + t.kh * w->DH;
-            if (h < 0 || h >= w->H) continue;
-            const T *row = x + (t.c * w->H + h) * w->W + shift;
-            T *out = panel + runs[r].at - runs[r].column;
-            ptrdiff_t begin = FD_MAX(runs[r].column, inside.begin);
-            ptrdiff_t stop = FD_MIN(runs[r].column + runs[r].length, inside.end);
+    ptrdiff_t phases = layout->phases_h * layout->phases_w, line = layout->line;
+    for (ptrdiff_t plane = 0; plane < channels * phases; plane++) {
+        ptrdiff_t c = plane / phases, phase = plane % phases;
+        ptrdiff_t h = layout->first_row * w->SH + phase / layout->phases_w - w->PH;
+        ptrdiff_t shift = layout->first_column * w->SW + phase % layout->phases_w - w->PW;
+        fd_range inside = fd_inside(line, w->SW, shift, w->W);
+        T *to = out + c * layout->channel + phase * layout->rows * line;
+        for (ptrdiff_t row = 0; row < layout->rows; row++, h += w->SH, to += line) {
+            if (h < 0 || h >= w->H) {
+                K(clear)(to, line);
+                continue;
+            }
+            const T *in = x + (c * w->H + h) * w->W + shift;
+            K(clear)(to, inside.begin);
             if (w->SW == 1)
-                K(copy)(out + begin, row + begin, stop - begin);
+                K(copy)(to + inside.begin, in + inside.begin, inside.end - inside.begin);
             else
-                for (ptrdiff_t ow = begin; ow < stop; ow++) out[ow] = row[ow * w->SW];
+                for (ptrdiff_t i = inside.begin; i < inside.end; i++) to[i] = in[i * w->SW];
+            K(clear)(to + inside.end, line - inside.end);
         }
     }
 }
 
-/* The same for the way back: the pixels are those of the input, and each tap (oc, kh, kw) shows
- * the output gradient that it touched, if any. `dy` is one group of one image. */
-static void K(gather_gradients)(const fd_window *w, const T *dy, ptrdiff_t tap, ptrdiff_t taps,
-                                ptrdiff_t first, ptrdiff_t count, ptrdiff_t width, T *panel)
-{
-    K(run) runs[K(KC)];
-    ptrdiff_t n_runs = K(find_runs)(first, count, w->W, runs);
-    fd_tap t = fd_tap_at(tap, w->KH, w->KW);
-    for (; taps > 0; taps--, panel += width, fd_next_tap(&t, w->KH, w->KW)) {
-        ptrdiff_t shift = t.kw * w->DW - w->PW;
-        K(clear)(panel, width);
-        for (ptrdiff_t r = 0; r < n_runs; r++) {
-            ptrdiff_t oh = runs[r].row + w->PH - t.kh * w->DH;
-            if (w->SH != 1) oh = oh % w->SH ? -1 : oh / w->SH;
-            if (oh < 0 || oh >= w->OH) continue;
-            const T *row = dy + (t.c * w->OH + oh) * w->OW;
-            T *out = panel + runs[r].at - runs[r].column + shift;
-            /* Outputs whose tap falls on this run: column <= ow * SW + shift < column + length. */
-            fd_range hit = fd_inside(w->OW, w->SW, shift - runs[r].column, runs[r].length);
-            if (w->SW == 1)
-                K(copy)(out + hit.begin, row + hit.begin, hit.end - hit.begin);
-            else
-                for (ptrdiff_t ow = hit.begin; ow < hit.end; ow++) out[ow * w->SW] = row[ow];
-        }
-    }
-}
-
-/* What the passes share: the group's sizes, and a thread's panels. */
+/* The pixels are taken in blocks: whole images, if several fit, else a part of one. */
 typedef struct {
-    ptrdiff_t c, oc, taps, pixels;      /* per group: input and output channels, c KH KW; OH OW */
-} K(conv_sizes);
+    ptrdiff_t images;                   /* 1 for a part */
+    fd_range pixels;                    /* counted from the first pixel of the first image */
+} K(block);
 
-static K(conv_sizes) K(sizes_of)(const fd_conv_args *args)
+static ptrdiff_t K(images_per_block)(const fd_window *w, ptrdiff_t pixels)
 {
-    const fd_window *w = &args->window;
-    ptrdiff_t c = w->C / args->groups;
-    return (K(conv_sizes)){c, args->OC / args->groups, c * w->KH * w->KW, w->OH * w->OW};
+    return FD_MAX(FD_MIN(w->N, pixels / FD_MAX(w->OH * w->OW, 1)), 1);
 }
 
-typedef void (*K(gather))(const fd_window *, const T *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
-                          ptrdiff_t, T *);
-
-/* out[rows x columns] += packed weights * gathered panels, for the pixels of one cell. */
-static void K(conv_cell)(const fd_window *w, K(gather) gather, const T *image, ptrdiff_t rows,
-                         ptrdiff_t taps, fd_range pixels, ptrdiff_t ld, const T *bias,
-                         const T *packed_w, T *panels, T *out)
+static ptrdiff_t K(channels_met)(const fd_window *w, ptrdiff_t taps)
 {
-    for (ptrdiff_t j = pixels.begin; j < pixels.end; j += K(NC)) {
-        ptrdiff_t nb = FD_MIN(pixels.end - j, K(NC));
-        for (ptrdiff_t i = 0; i < rows; i++) {
-            T start = bias ? bias[i] : 0;
-            for (ptrdiff_t pixel = j; pixel < j + nb; pixel++) out[i * ld + pixel] = start;
-        }
-        for (ptrdiff_t k = 0; k < taps; k += K(KC)) {
-            ptrdiff_t kb = FD_MIN(taps - k, K(KC));
-            for (ptrdiff_t column = 0; column < nb; column += NR)
-                gather(w, image, k, kb, j + column, FD_MIN(nb - column, NR), NR,
-                       panels + column * kb);
-            K(multiply)(rows, nb, kb, packed_w + fd_round_up(rows, MR) * k, panels, out + j, ld);
+    ptrdiff_t window = w->KH * w->KW;
+    return FD_MIN(w->C, (taps + window - 2) / window + 1);
+}
+
+/* The layout of a block: whole images, some rows of one, or part of a row. */
+static fd_layout K(layout_of)(const fd_window *w, const K(block) *block, ptrdiff_t channels)
+{
+    if (block->images > 1) return fd_lay(w, 0, w->OH, 0, w->OW, channels);
+    ptrdiff_t begin = block->pixels.begin, last = block->pixels.end - 1;
+    ptrdiff_t row = begin / w->OW, rows = last / w->OW - row + 1;
+    if (rows > 1) return fd_lay(w, row, rows, 0, w->OW, channels);
+    return fd_lay(w, row, 1, begin % w->OW, last - begin + 1, channels);
+}
+
+/* Elements that the laid-out rows of a block of at most `pixels` pixels need, for KC taps. */
+static ptrdiff_t K(fields_size)(const fd_window *w, ptrdiff_t pixels)
+{
+    if (w->KH * w->KW == 0 || w->OH * w->OW == 0) return 0;
+    ptrdiff_t images = K(images_per_block)(w, pixels);
+    ptrdiff_t columns = w->OH == 1 ? FD_MIN(w->OW, pixels) : w->OW;
+    ptrdiff_t rows = images > 1 ? w->OH : FD_MIN(w->OH, pixels / columns + 2);
+    return images * fd_lay(w, 0, rows, 0, columns, K(channels_met)(w, K(KC))).image + VL;
+}
+
+/* The channels of a group in images that lie `step` apart. */
+typedef struct {
+    const T *x;
+    ptrdiff_t step;
+} K(images);
+
+/* Where the taps of a block of pixels are found: tap t of a pixel that fd_cut finds at `from` is
+ * at[offset[t] + from]. */
+typedef struct {
+    const T *at;
+    fd_layout layout;
+    ptrdiff_t offset[K(KC)];
+} K(fields);
+
+/* Prepare the fields of a block for `taps` taps from `tap` on. `space` holds fields_size(). */
+static void K(find_fields)(K(fields) *fields, const fd_window *w, K(images) images,
+                           const K(block) *block, ptrdiff_t tap, ptrdiff_t taps, T *space)
+{
+    ptrdiff_t window = w->KH * w->KW, first = tap / window;
+    ptrdiff_t channels = (tap + taps - 1) / window - first + 1;
+    fields->at = space;
+    fields->layout = K(layout_of)(w, block, channels);
+    for (ptrdiff_t n = 0; n < block->images; n++)
+        K(lay_out)(w, &fields->layout, images.x + n * images.step + first * w->H * w->W, channels,
+                   space + n * fields->layout.image);
+    fd_tap t = fd_tap_at(tap - first * window, w->KH, w->KW);
+    for (ptrdiff_t i = 0; i < taps; i++, fd_next_tap(&t, w->KH, w->KW))
+        fields->offset[i] = fd_tap_offset(w, &fields->layout, t);
+}
+
+/* out[tap, pixel] for all taps; lines of `out` are `pitch` apart. Runs are no longer than a vector
+ * and copied as one: what is too much is overwritten by the next run or the next line; after the
+ * last line there is room for it. */
+static void K(copy_fields)(const K(fields) *fields, ptrdiff_t taps, const fd_piece *runs,
+                           ptrdiff_t n_runs, T *out, ptrdiff_t pitch)
+{
+    for (ptrdiff_t i = 0; i < taps; i++, out += pitch) {
+        const T *tap = fields->at + fields->offset[i];
+        for (ptrdiff_t r = 0; r < n_runs; r++)
+            K(store)(out + runs[r].to, K(load)(tap + runs[r].from));
+    }
+}
+
+/* ---- forward, and backward to the input ---- */
+
+/* out[oc, pixel] = bias[oc] + w[oc, tap] * field[tap, pixel] for one group. */
+typedef struct {
+    fd_window window;                   /* the group's C; pixels OH x OW */
+    K(images) images;
+    const T *packed, *bias;             /* weights in panels of MR rows, KC taps at a time */
+    T *out;
+    ptrdiff_t rows;                     /* output channels */
+    ptrdiff_t image, channel, row, column;      /* distances in `out` */
+} K(correlation);
+
+static void K(store_pixels)(const K(correlation) *job, const K(block) *block, const T *sums,
+                            ptrdiff_t ld)
+{
+    const fd_window *w = &job->window;
+    /* Rows that follow each other without a gap are one long row. */
+    ptrdiff_t line = job->column == 1 && job->row == w->OW ? w->OH * w->OW : w->OW;
+    for (ptrdiff_t i = 0; i < job->rows; i++, sums += ld) {
+        const T *in = sums;
+        for (ptrdiff_t p = block->pixels.begin; p < block->pixels.end;) {
+            ptrdiff_t length = FD_MIN(line - p % line, block->pixels.end - p);
+            T *out = job->out + p / (w->OH * w->OW) * job->image + i * job->channel
+                + p / w->OW % w->OH * job->row + p % w->OW * job->column;
+            if (job->column == 1)
+                K(copy)(out, in, length);
+            else
+                for (ptrdiff_t j = 0; j < length; j++) out[j * job->column] = in[j];
+            in += length;
+            p += length;
         }
     }
 }
 
-/* Items: (group, image, cell of pixels). */
+/* Elements of the memory that `correlate` needs besides the packed weights. */
+static ptrdiff_t K(correlate_size)(const fd_window *w, ptrdiff_t rows)
+{
+    return K(KC) * NR + VL + K(whole_tiles)(rows) * K(NC) + K(fields_size)(w, K(NC));
+}
+
+static void K(correlate)(const K(correlation) *job, const K(block) *block, T *memory)
+{
+    const fd_window *w = &job->window;
+    ptrdiff_t taps = w->C * w->KH * w->KW, rows = K(whole_tiles)(job->rows);
+    ptrdiff_t count = block->pixels.end - block->pixels.begin, ld = fd_round_up(count, VL);
+    T *panel = memory, *sums = panel + K(KC) * NR + VL, *space = sums + rows * K(NC);
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        T start = job->bias && i < job->rows ? job->bias[i] : 0;
+        for (ptrdiff_t j = 0; j < ld; j++) sums[i * ld + j] = start;
+    }
+    for (ptrdiff_t k = 0; k < taps; k += K(KC)) {
+        ptrdiff_t kb = FD_MIN(taps - k, K(KC));
+        K(fields) fields;
+        K(find_fields)(&fields, w, job->images, block, k, kb, space);
+        for (ptrdiff_t j = 0; j < count; j += NR) {
+            fd_piece runs[2 * FD_VBYTES / sizeof(T)];
+            ptrdiff_t n = fd_cut(w, &fields.layout, block->pixels.begin + j,
+                                 FD_MIN(count - j, NR), VL, runs);
+            K(copy_fields)(&fields, kb, runs, n, panel, NR);
+            K(multiply)(rows, FD_MIN(ld - j, NR), kb,
+                        job->packed + fd_round_up(job->rows, MR) * k, K(PANELS), panel, sums + j,
+                        ld);
+        }
+    }
+    K(store_pixels)(job, block, sums, ld);
+}
+
+/* Cell `cell` of the images times cell of the pixels, block by block. `job` is for image 0. */
+static void K(correlate_cell)(const fd_conv_args *args, K(correlation) job, ptrdiff_t cell,
+                              T *memory)
+{
+    ptrdiff_t pixels = job.window.OH * job.window.OW;
+    if (!pixels) return;
+    ptrdiff_t together = K(images_per_block)(&job.window, K(NC));
+    fd_range images = fd_part(args->window.N, 1, args->image_cells, cell / args->pixel_cells);
+    fd_range part = fd_part(pixels, NR, args->pixel_cells, cell % args->pixel_cells);
+    T *out = job.out;
+    const T *x = job.images.x;
+    for (ptrdiff_t n = images.begin; n < images.end; n += together) {
+        K(block) block = {FD_MIN(together, images.end - n), part};
+        job.out = out + n * job.image;
+        job.images.x = x + n * job.images.step;
+        if (block.images > 1) {         /* they fit: pixel_cells is of no use, the first has all */
+            if (cell % args->pixel_cells) continue;
+            block.pixels = (fd_range){0, block.images * pixels};
+            K(correlate)(&job, &block, memory);
+            continue;
+        }
+        for (ptrdiff_t p = part.begin; p < part.end; p += K(NC)) {
+            block.pixels = (fd_range){p, FD_MIN(p + K(NC), part.end)};
+            K(correlate)(&job, &block, memory);
+        }
+    }
+}
+
+/* Items: (group, cell of the images, cell of the pixels). */
 static void K(conv2d)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_conv_args *args = p;
-    const fd_window *w = &args->window;
-    K(conv_sizes) size = K(sizes_of)(args);
-    ptrdiff_t rows = fd_round_up(size.oc, MR), packed_group = -1;
-    T *packed = fd_scratch((size_t)(rows * size.taps + K(KC) * K(NC)) * sizeof(T));
+    ptrdiff_t cells = args->image_cells * args->pixel_cells, packed_group = -1;
+    ptrdiff_t C = args->window.C, H = args->window.H, W = args->window.W;
+    ptrdiff_t c = C / args->groups, oc = args->OC / args->groups;
+    ptrdiff_t taps = c * args->window.KH * args->window.KW;
+    ptrdiff_t pixels = args->window.OH * args->window.OW, rows = fd_round_up(oc, MR);
+    K(correlation) job = {.window = fd_flat(args->window), .rows = oc, .image = args->OC * pixels,
+                          .channel = pixels, .column = 1};
+    job.window.C = c;
+    job.row = job.window.OW;
+    ptrdiff_t weights = fd_round_up(rows * taps + VL, VL);
+    T *packed = fd_scratch((size_t)(weights + K(correlate_size)(&job.window, oc)) * sizeof(T));
     if (!packed) return;
+    job.packed = packed;
     for (ptrdiff_t item = begin; item < end; item++) {
-        ptrdiff_t cell = item % args->grid_n, n = item / args->grid_n % w->N;
-        ptrdiff_t g = item / args->grid_n / w->N;
+        ptrdiff_t g = item / cells;
         if (g != packed_group) {
-            const T *weight = (const T *)args->w + g * size.oc * size.taps;
-            for (ptrdiff_t k = 0; k < size.taps; k += K(KC))
-                K(pack)(weight + k, size.taps, 1, size.oc, FD_MIN(size.taps - k, K(KC)), MR, 1,
-                        packed + rows * k);
+            const T *w = (const T *)args->w + g * oc * taps;
+            for (ptrdiff_t k = 0; k < taps; k += K(KC))
+                K(pack)(w + k, taps, 1, oc, FD_MIN(taps - k, K(KC)), MR, 1, packed + rows * k);
             packed_group = g;
         }
-        const T *image = (const T *)args->x + (n * w->C + g * size.c) * w->H * w->W;
-        K(conv_cell)(w, K(gather_fields), image, size.oc, size.taps,
-                     fd_part(size.pixels, NR, args->grid_n, cell), size.pixels,
-                     args->b ? (const T *)args->b + g * size.oc : NULL, packed,
-                     packed + rows * size.taps,
-                     (T *)args->y + (n * args->OC + g * size.oc) * size.pixels);
+        job.images = (K(images)){(const T *)args->x + g * c * H * W, C * H * W};
+        job.out = (T *)args->y + g * oc * pixels;
+        job.bias = args->b ? (const T *)args->b + g * oc : NULL;
+        K(correlate_cell)(args, job, item % cells, packed + weights);
     }
 }
 
-/* Panels of w[c, (oc, kh, kw)] from w[oc, (c, kh, kw)]. */
-static void K(pack_transposed_weights)(const T *weight, ptrdiff_t OC, ptrdiff_t C, ptrdiff_t window,
-                                       T *packed)
+/* The window of the inputs at row `h`, column `v` modulo stride, and the taps it is made of. */
+static fd_window K(backward_window)(const fd_conv_args *args, ptrdiff_t h, ptrdiff_t v,
+                                    fd_axis *rows, fd_axis *columns)
 {
-    ptrdiff_t rows = fd_round_up(C, MR), taps = OC * window;
-    memset(packed, 0, (size_t)(rows * taps) * sizeof(T));
-    for (ptrdiff_t k = 0; k < taps; k++) {
+    const fd_window *w = &args->window;
+    *rows = fd_backward_axis(w->KH, w->SH, w->PH, w->DH, h);
+    *columns = fd_backward_axis(w->KW, w->SW, w->PW, w->DW, v);
+    fd_window backward = {
+        w->N, args->OC / args->groups, w->OH, w->OW,
+        (w->H - h + w->SH - 1) / w->SH, (w->W - v + w->SW - 1) / w->SW,
+        rows->size, columns->size, 1, 1, rows->padding, columns->padding,
+        rows->dilation, columns->dilation};
+    /* With strides the inputs of one place are no plane without gaps. */
+    return w->SH == 1 && w->SW == 1 ? fd_flat(backward) : backward;
+}
+
+/* Panels of w[c, (oc, kh, kw)] from w[oc, (c, kh, kw)], for the taps of one window. */
+static void K(pack_backward)(const fd_window *w, const fd_window *window, const fd_axis *rows,
+                             const fd_axis *columns, const T *weight, ptrdiff_t C, T *packed)
+{
+    ptrdiff_t size = w->KH * w->KW, taps = window->C * window->KH * window->KW;
+    memset(packed, 0, (size_t)(fd_round_up(C, MR) * taps) * sizeof(T));
+    fd_tap t = {0, 0, 0};
+    for (ptrdiff_t k = 0; k < taps; k++, fd_next_tap(&t, window->KH, window->KW)) {
         ptrdiff_t block = k / K(KC) * K(KC), kb = FD_MIN(taps - block, K(KC));
-        T *panels = packed + rows * block + (k - block) * MR;
-        const T *line = weight + k / window * C * window + k % window;
-        for (ptrdiff_t c = 0; c < C; c++)
-            panels[c / MR * MR * kb + c % MR] = line[c * window];
+        T *out = packed + fd_round_up(C, MR) * block + (k - block) * MR;
+        const T *in = weight + t.c * C * size + (rows->last - t.kh * rows->step) * w->KW
+            + columns->last - t.kw * columns->step;
+        for (ptrdiff_t c = 0; c < C; c += MR, out += kb * MR)
+            for (ptrdiff_t i = 0; i < FD_MIN(C - c, MR); i++) out[i] = in[(c + i) * size];
     }
 }
 
-/* Items: (group, image, cell of pixels). */
+/* Items: (group, cell of the images, cell of the pixels). */
 static void K(conv2d_backward_input)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_conv_args *args = p;
     const fd_window *w = &args->window;
-    K(conv_sizes) size = K(sizes_of)(args);
-    ptrdiff_t rows = fd_round_up(size.c, MR), taps = size.oc * w->KH * w->KW, packed_group = -1;
-    ptrdiff_t plane = w->H * w->W;
-    T *packed = fd_scratch((size_t)(rows * taps + K(KC) * K(NC)) * sizeof(T));
+    ptrdiff_t cells = args->image_cells * args->pixel_cells, packed_group = -1, most = 0;
+    ptrdiff_t c = w->C / args->groups, oc = args->OC / args->groups, rows = fd_round_up(c, MR);
+    ptrdiff_t pixels = w->OH * w->OW, plane = w->H * w->W;
+    /* Each tap of the filters belongs to one place modulo stride. */
+    ptrdiff_t weights = fd_round_up(rows * oc * w->KH * w->KW + VL, VL);
+    fd_axis along_h, along_w;
+    for (ptrdiff_t place = 0; place < w->SH * w->SW; place++) {
+        fd_window window = K(backward_window)(args, place / w->SW, place % w->SW, &along_h,
+                                              &along_w);
+        most = FD_MAX(most, K(correlate_size)(&window, c));
+    }
+    T *packed = fd_scratch((size_t)(weights + most) * sizeof(T));
     if (!packed) return;
     for (ptrdiff_t item = begin; item < end; item++) {
-        ptrdiff_t cell = item % args->grid_n, n = item / args->grid_n % w->N;
-        ptrdiff_t g = item / args->grid_n / w->N;
-        if (g != packed_group) {
-            K(pack_transposed_weights)((const T *)args->w + g * size.oc * size.taps, size.oc,
-                                       size.c, w->KH * w->KW, packed);
-            packed_group = g;
+        ptrdiff_t g = item / cells;
+        T *panels = packed;
+        for (ptrdiff_t place = 0; place < w->SH * w->SW; place++) {
+            ptrdiff_t h = place / w->SW, v = place % w->SW;
+            K(correlation) job = {.packed = panels, .rows = c, .image = w->C * plane,
+                                  .channel = plane, .row = w->SH * w->W, .column = w->SW};
+            job.window = K(backward_window)(args, h, v, &along_h, &along_w);
+            if (g != packed_group)
+                K(pack_backward)(w, &job.window, &along_h, &along_w,
+                                 (const T *)args->w + g * oc * c * w->KH * w->KW, c, panels);
+            panels += rows * oc * along_h.size * along_w.size;
+            job.images = (K(images)){(const T *)args->dy + g * oc * pixels, args->OC * pixels};
+            job.out = (T *)args->dx + g * c * plane + h * w->W + v;
+            K(correlate_cell)(args, job, item % cells, packed + weights);
         }
-        const T *image = (const T *)args->dy + (n * args->OC + g * size.oc) * size.pixels;
-        K(conv_cell)(w, K(gather_gradients), image, size.c, taps,
-                     fd_part(plane, NR, args->grid_n, cell), plane, NULL, packed,
-                     packed + rows * taps, (T *)args->dx + (n * w->C + g * size.c) * plane);
+        packed_group = g;
     }
 }
+
+/* ---- backward to the weights ---- */
 
 static T K(sum)(const T *x, ptrdiff_t count)
 {
@@ -191,154 +324,101 @@ static T K(sum)(const T *x, ptrdiff_t count)
     return total;
 }
 
-/* Items: (group, cell of the grid over dw); each cell runs over all images by itself. */
+/* Lines of fields of one block, for at most KC taps from `tap` on. */
+static void K(find_lines)(const fd_window *w, K(images) x, const K(block) *block, ptrdiff_t tap,
+                          ptrdiff_t taps, T *lines, T *space)
+{
+    fd_layout layout = K(layout_of)(w, block, taps);
+    if (w->KH * w->KW == 1 && block->images == 1 && layout.rows == 1) {
+        layout.channel = K(LINE);       /* laid out, they are such lines already */
+        K(lay_out)(w, &layout, x.x + tap * w->H * w->W, taps, lines);
+        return;
+    }
+    K(fields) fields;
+    fd_piece runs[K(KC)];
+    K(find_fields)(&fields, w, x, block, tap, taps, space);
+    ptrdiff_t pixels = block->pixels.end - block->pixels.begin;
+    ptrdiff_t n = fd_cut(w, &fields.layout, block->pixels.begin, pixels, VL, runs);
+    K(copy_fields)(&fields, taps, runs, n, lines, K(LINE));
+}
+
+/* sums[tap, oc] += field[tap, pixel] * dy[oc, pixel]^T for `count` taps from `tap` on. The fields
+ * stay lines along the pixels; dy, of which there is less, is transposed. */
+static void K(add_block)(const fd_window *w, K(images) x, K(images) dy, ptrdiff_t oc,
+                         const K(block) *block, ptrdiff_t tap, ptrdiff_t count, T *memory, T *sums)
+{
+    ptrdiff_t kb = block->pixels.end - block->pixels.begin, pixels = w->OH * w->OW;
+    ptrdiff_t ld = fd_round_up(oc, VL);
+    T *panels = memory, *lines = panels + K(KC) * fd_round_up(oc, NR);
+    T *space = lines + K(MC) * K(LINE);
+    for (ptrdiff_t i = 0; i < oc; i += NR)
+        for (ptrdiff_t at = 0; at < kb;) {
+            ptrdiff_t pixel = block->pixels.begin + at;
+            ptrdiff_t length = FD_MIN(pixels - pixel % pixels, kb - at);
+            K(pack)(dy.x + pixel / pixels * dy.step + i * pixels + pixel % pixels, pixels, 1,
+                    FD_MIN(oc - i, NR), length, NR, 1, panels + i * kb + at * NR);
+            at += length;
+        }
+    for (ptrdiff_t t = 0; t < count; t += K(MC)) {
+        ptrdiff_t here = FD_MIN(count - t, K(MC));
+        K(find_lines)(w, x, block, tap + t, here, lines, space);
+        K(multiply)(K(whole_tiles)(here), ld, kb, lines, K(LINES), panels, sums + t * ld, ld);
+    }
+}
+
+/* One cell of the taps, in one cell of the images: db for its share of the channels. */
+static void K(backward_weight_cell)(const fd_conv_args *args, const fd_window *w, ptrdiff_t g,
+                                    fd_range images, fd_range taps, fd_range channels, T *dw,
+                                    T *db, T *sums)
+{
+    ptrdiff_t oc = args->OC / args->groups, pixels = w->OH * w->OW, ld = fd_round_up(oc, VL);
+    ptrdiff_t count = taps.end - taps.begin, together = K(images_per_block)(w, K(KC));
+    ptrdiff_t size = K(whole_tiles)(count) * ld, line = w->C * w->KH * w->KW;
+    K(images) x = {(const T *)args->x + g * w->C * w->H * w->W, args->window.C * w->H * w->W};
+    K(images) dy = {(const T *)args->dy + g * oc * pixels, args->OC * pixels};
+    memset(sums, 0, (size_t)size * sizeof(T));
+    for (ptrdiff_t n = images.begin; n < images.end; n += together) {
+        ptrdiff_t some = FD_MIN(together, images.end - n);
+        ptrdiff_t parts = (some * pixels + K(KC) - 1) / K(KC);
+        for (ptrdiff_t i = 0; i < parts; i++) {
+            K(block) block = {some, fd_part(some * pixels, 1, parts, i)};
+            K(add_block)(w, (K(images)){x.x + n * x.step, x.step},
+                         (K(images)){dy.x + n * dy.step, dy.step}, oc, &block, taps.begin, count,
+                         sums + size, sums);
+        }
+    }
+    for (ptrdiff_t i = 0; i < oc; i++)
+        for (ptrdiff_t t = 0; t < count; t++)
+            dw[(g * oc + i) * line + taps.begin + t] = sums[t * ld + i];
+    if (!db) return;
+    for (ptrdiff_t i = channels.begin; i < channels.end; i++) {
+        T total = 0;
+        for (ptrdiff_t n = images.begin; n < images.end; n++)
+            total += K(sum)(dy.x + n * dy.step + i * pixels, pixels);
+        db[g * oc + i] = total;
+    }
+}
+
+/* Items: (cell of the images, group, cell of the taps). Every cell of the images has its own dw
+ * and db, one after another; the caller adds them up. */
 static void K(conv2d_backward_weight)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_conv_args *args = p;
-    const fd_window *w = &args->window;
-    K(conv_sizes) size = K(sizes_of)(args);
-    ptrdiff_t cells = args->grid_m * args->grid_n;
-    T *packed_a = fd_scratch((size_t)((K(MC) + K(NC) + NR) * K(KC)) * sizeof(T));
-    if (!packed_a) return;
-    T *packed_b = packed_a + K(MC) * K(KC), *lines = packed_b + K(NC) * K(KC);
+    fd_window w = fd_flat(args->window);
+    w.C /= args->groups;
+    ptrdiff_t oc = args->OC / args->groups, taps = w.C * w.KH * w.KW;
+    ptrdiff_t most = (taps + args->tap_cells - 1) / args->tap_cells;
+    T *memory = fd_scratch((size_t)(K(whole_tiles)(most) * fd_round_up(oc, VL)
+                                    + K(KC) * fd_round_up(oc, NR) + K(MC) * K(LINE)
+                                    + K(fields_size)(&w, K(KC))) * sizeof(T));
+    if (!memory) return;
     for (ptrdiff_t item = begin; item < end; item++) {
-        ptrdiff_t g = item / cells;
-        fd_range rows = fd_part(size.oc, MR, args->grid_m, item % cells / args->grid_n);
-        fd_range taps = fd_part(size.taps, NR, args->grid_n, item % args->grid_n);
-        T *dw = (T *)args->dw + g * size.oc * size.taps;
-        for (ptrdiff_t i = rows.begin; i < rows.end; i++)
-            memset(dw + i * size.taps + taps.begin, 0,
-                   (size_t)(taps.end - taps.begin) * sizeof(T));
-        for (ptrdiff_t n = 0; n < w->N; n++) {
-            const T *dy = (const T *)args->dy + (n * args->OC + g * size.oc) * size.pixels;
-            const T *x = (const T *)args->x + (n * w->C + g * size.c) * w->H * w->W;
-            for (ptrdiff_t j = taps.begin; j < taps.end; j += K(NC))
-                for (ptrdiff_t k = 0; k < size.pixels; k += K(KC)) {
-                    ptrdiff_t nb = FD_MIN(taps.end - j, K(NC));
-                    ptrdiff_t kb = FD_MIN(size.pixels - k, K(KC));
-                    for (ptrdiff_t column = 0; column < nb; column += NR) {
-                        ptrdiff_t here = FD_MIN(nb - column, NR);
-                        K(gather_fields)(w, x, j + column, here, k, kb, kb, lines);
-                        K(pack)(lines, kb, 1, here, kb, NR, 1, packed_b + column * kb);
-                    }
-                    for (ptrdiff_t i = rows.begin; i < rows.end; i += K(MC)) {
-                        ptrdiff_t mb = FD_MIN(rows.end - i, K(MC));
-                        K(pack)(dy + i * size.pixels + k, size.pixels, 1, mb, kb, MR, 1, packed_a);
-                        K(multiply)(mb, nb, kb, packed_a, packed_b, dw + i * size.taps + j,
-                                    size.taps);
-                    }
-                }
-        }
-        if (args->db && taps.begin == 0)
-            for (ptrdiff_t i = g * size.oc + rows.begin; i < g * size.oc + rows.end; i++) {
-                T total = 0;
-                for (ptrdiff_t n = 0; n < w->N; n++)
-                    total += K(sum)((const T *)args->dy + (n * args->OC + i) * size.pixels,
-                                    size.pixels);
-                ((T *)args->db)[i] = total;
-            }
+        ptrdiff_t cell = item % args->tap_cells, g = item / args->tap_cells % args->groups;
+        ptrdiff_t image_cell = item / args->tap_cells / args->groups;
+        K(backward_weight_cell)(
+            args, &w, g, fd_part(w.N, 1, args->image_cells, image_cell),
+            fd_part(taps, 1, args->tap_cells, cell), fd_part(oc, 1, args->tap_cells, cell),
+            (T *)args->dw + image_cell * args->OC * taps,
+            args->db ? (T *)args->db + image_cell * args->OC : NULL, memory);
     }
 }
-
-/* ---- depthwise: one input channel a group, too thin for a matrix product ---- */
-
-/* What tap (kh, kw) does: for each output row it reaches, the part of the row that lies inside. */
-#define FOR_EACH_ROW_OF_TAP(w, kh, kw)                                                            \
-    for (fd_range rows = fd_inside((w)->OH, (w)->SH, (kh) * (w)->DH - (w)->PH, (w)->H),           \
-                  columns = fd_inside((w)->OW, (w)->SW, (kw) * (w)->DW - (w)->PW, (w)->W);        \
-         rows.begin < rows.end; rows.begin++)
-
-static inline ptrdiff_t K(input_at)(const fd_window *w, ptrdiff_t oh, ptrdiff_t kh, ptrdiff_t kw)
-{
-    return (oh * w->SH - w->PH + kh * w->DH) * w->W - w->PW + kw * w->DW;
-}
-
-/* Items: planes of y. */
-static void K(conv2d_depthwise)(const void *p, ptrdiff_t begin, ptrdiff_t end)
-{
-    const fd_conv_args *args = p;
-    const fd_window *w = &args->window;
-    ptrdiff_t pixels = w->OH * w->OW, multiplier = args->OC / w->C;
-    for (ptrdiff_t i = begin; i < end; i++) {
-        ptrdiff_t n = i / args->OC, oc = i % args->OC;
-        const T *x = (const T *)args->x + (n * w->C + oc / multiplier) * w->H * w->W;
-        const T *weight = (const T *)args->w + oc * w->KH * w->KW;
-        T *y = (T *)args->y + i * pixels, bias = args->b ? ((const T *)args->b)[oc] : 0;
-        for (ptrdiff_t pixel = 0; pixel < pixels; pixel++) y[pixel] = bias;
-        for (ptrdiff_t kh = 0; kh < w->KH; kh++)
-            for (ptrdiff_t kw = 0; kw < w->KW; kw++) {
-                T factor = weight[kh * w->KW + kw];
-                FOR_EACH_ROW_OF_TAP(w, kh, kw) {
-                    const T *row = x + K(input_at)(w, rows.begin, kh, kw);
-                    T *out = y + rows.begin * w->OW;
-                    for (ptrdiff_t ow = columns.begin; ow < columns.end; ow++)
-                        out[ow] += factor * row[ow * w->SW];
-                }
-            }
-    }
-}
-
-/* Items: planes of dx. */
-static void K(conv2d_depthwise_backward_input)(const void *p, ptrdiff_t begin, ptrdiff_t end)
-{
-    const fd_conv_args *args = p;
-    const fd_window *w = &args->window;
-    ptrdiff_t pixels = w->OH * w->OW, multiplier = args->OC / w->C;
-    for (ptrdiff_t i = begin; i < end; i++) {
-        T *dx = (T *)args->dx + i * w->H * w->W;
-        memset(dx, 0, (size_t)(w->H * w->W) * sizeof(T));
-        for (ptrdiff_t m = 0; m < multiplier; m++) {
-            const T *dy = (const T *)args->dy + (i * multiplier + m) * pixels;
-            const T *weight = (const T *)args->w + (i % w->C * multiplier + m) * w->KH * w->KW;
-            for (ptrdiff_t kh = 0; kh < w->KH; kh++)
-                for (ptrdiff_t kw = 0; kw < w->KW; kw++) {
-                    T factor = weight[kh * w->KW + kw];
-                    FOR_EACH_ROW_OF_TAP(w, kh, kw) {
-                        T *row = dx + K(input_at)(w, rows.begin, kh, kw);
-                        const T *line = dy + rows.begin * w->OW;
-                        for (ptrdiff_t ow = columns.begin; ow < columns.end; ow++)
-                            row[ow * w->SW] += factor * line[ow];
-                    }
-                }
-        }
-    }
-}
-
-static T K(dot)(const T *a, const T *b, ptrdiff_t stride, ptrdiff_t count)
-{
-    T total = 0;
-    ptrdiff_t i = 0;
-    if (stride == 1) {
-        V sum = {0};
-        for (; i + VL <= count; i += VL) sum += K(load)(a + i) * K(load)(b + i);
-        total = K(lanes_sum)(sum);
-    }
-    for (; i < count; i++) total += a[i] * b[i * stride];
-    return total;
-}
-
-/* Items: output channels. */
-static void K(conv2d_depthwise_backward_weight)(const void *p, ptrdiff_t begin, ptrdiff_t end)
-{
-    const fd_conv_args *args = p;
-    const fd_window *w = &args->window;
-    ptrdiff_t pixels = w->OH * w->OW, multiplier = args->OC / w->C, taps = w->KH * w->KW;
-    for (ptrdiff_t oc = begin; oc < end; oc++) {
-        T *dw = (T *)args->dw + oc * taps, db = 0;
-        memset(dw, 0, (size_t)taps * sizeof(T));
-        for (ptrdiff_t n = 0; n < w->N; n++) {
-            const T *dy = (const T *)args->dy + (n * args->OC + oc) * pixels;
-            const T *x = (const T *)args->x + (n * w->C + oc / multiplier) * w->H * w->W;
-            db += K(sum)(dy, pixels);
-            for (ptrdiff_t kh = 0; kh < w->KH; kh++)
-                for (ptrdiff_t kw = 0; kw < w->KW; kw++)
-                    FOR_EACH_ROW_OF_TAP(w, kh, kw)
-                        dw[kh * w->KW + kw] += K(dot)(
-                            dy + rows.begin * w->OW + columns.begin,
-                            x + K(input_at)(w, rows.begin, kh, kw) + columns.begin * w->SW, w->SW,
-                            columns.end - columns.begin);
-        }
-        if (args->db) ((T *)args->db)[oc] = db;
-    }
-}
-#undef FOR_EACH_ROW_OF_TAP

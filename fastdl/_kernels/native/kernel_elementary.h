@@ -83,7 +83,7 @@ static inline T K(hyperbolic_tangent)(T x)
     T e = scale * q + (scale - 1);
     T y = -e / (e + 2);
     y = x < 0 ? -y : y;
-    return x == x ? y : x;
+    return x == x && x != 0 ? y : x;            /* NaN and both zeros as they are */
 }
 
 #undef EXP_LOWEST

@@ -22,8 +22,8 @@ static void K(softmax_cross_entropy)(const void *p, ptrdiff_t begin, ptrdiff_t e
     LOSS_ROWS {
         const T *x = CONST_ROW(x);
         double log_sum = K(softmax_row)(x, ROW(p), columns);
-        if ((uint64_t)LABEL < (uint64_t)columns)
-            ((T *)args->loss)[row] = (T)(log_sum - (double)x[LABEL]);
+        int known = (uint64_t)LABEL < (uint64_t)columns;
+        ((T *)args->loss)[row] = known ? (T)(log_sum - (double)x[LABEL]) : 0;
     }
 }
 

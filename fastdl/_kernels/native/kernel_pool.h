@@ -59,7 +59,7 @@ static void K(max_pool2d_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end
     const fd_window *w = &args->window;
     const uint8_t *narrow = args->argmax_bytes == 1 ? args->argmax : NULL;
     const uint32_t *wide = args->argmax;
-    uint32_t KW = (uint32_t)w->KW;
+    uint32_t KW = (uint32_t)w->KW, taps = (uint32_t)(w->KH * w->KW);
     for (ptrdiff_t i = begin; i < end; i++) {
         T *dx = (T *)args->y + i * w->H * w->W;
         const T *dy = (const T *)args->x + i * w->OH * w->OW;
@@ -70,7 +70,7 @@ static void K(max_pool2d_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end
                 uint32_t tap = narrow ? narrow[from] : wide[from];
                 ptrdiff_t h = oh * w->SH - w->PH + (ptrdiff_t)(tap / KW);
                 ptrdiff_t column = ow * w->SW - w->PW + (ptrdiff_t)(tap % KW);
-                if ((size_t)h < (size_t)w->H && (size_t)column < (size_t)w->W)
+                if (tap < taps && (size_t)h < (size_t)w->H && (size_t)column < (size_t)w->W)
                     dx[h * w->W + column] += dy[at];
             }
     }

@@ -39,6 +39,7 @@ static inline void K(clear)(T *out, ptrdiff_t count)
 #include "kernel_gemm.h"
 #include "kernel_im2col.h"
 #include "kernel_conv.h"
+#include "kernel_depthwise.h"
 #include "kernel_pool.h"
 #include "kernel_batchnorm.h"
 #include "kernel_activation.h"

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "fastdl_native.h"
+
 typedef struct {
     ptrdiff_t begin, end;
 } fd_range;
@@ -47,6 +49,94 @@ static inline void fd_next_tap(fd_tap *tap, ptrdiff_t KH, ptrdiff_t KW)
     if (++tap->kh < KH) return;
     tap->kh = 0;
     tap->c++;
+}
+
+/* Planes laid out with their padding, so that the tap of a pixel is found at a fixed distance from
+ * the pixel, and the taps of neighbouring pixels are neighbours. With strides a plane becomes
+ * several: position modulo stride says which (`phases`), position over stride where in it. */
+typedef struct {
+    ptrdiff_t phases_h, phases_w;       /* as many as any tap meets */
+    ptrdiff_t first_row, first_column;  /* of the outputs, the first that is served */
+    ptrdiff_t rows, line;               /* how many rows there are, of how many elements */
+    ptrdiff_t channel, image;           /* distance between two of them */
+} fd_layout;
+
+/* The layout for `rows` rows and `columns` columns of outputs and `channels` channels. */
+static inline fd_layout fd_lay(const fd_window *w, ptrdiff_t first_row, ptrdiff_t rows,
+                               ptrdiff_t first_column, ptrdiff_t columns, ptrdiff_t channels)
+{
+    ptrdiff_t reach_h = (w->KH - 1) * w->DH, reach_w = (w->KW - 1) * w->DW;
+    fd_layout layout = {
+        reach_h < w->SH ? reach_h + 1 : w->SH, reach_w < w->SW ? reach_w + 1 : w->SW,
+        first_row, first_column, rows + reach_h / w->SH, columns + reach_w / w->SW, 0, 0};
+    layout.channel = layout.phases_h * layout.phases_w * layout.rows * layout.line;
+    layout.image = channels * layout.channel;
+    return layout;
+}
+
+static inline ptrdiff_t fd_tap_offset(const fd_window *w, const fd_layout *layout, fd_tap tap)
+{
+    ptrdiff_t h = tap.kh * w->DH, v = tap.kw * w->DW;
+    ptrdiff_t phase = h % w->SH * layout->phases_w + v % w->SW;
+    return tap.c * layout->channel + (phase * layout->rows + h / w->SH) * layout->line + v / w->SW;
+}
+
+/* Part of a row of pixels: where it lies in a layout, where it goes to, and how long it is. */
+typedef struct {
+    ptrdiff_t from, to, length;
+} fd_piece;
+
+/* Cut `count` pixels from number `pixel` on (through all images) into runs of at most `longest`;
+ * returns how many. */
+static inline ptrdiff_t fd_cut(const fd_window *w, const fd_layout *layout, ptrdiff_t pixel,
+                               ptrdiff_t count, ptrdiff_t longest, fd_piece *runs)
+{
+    ptrdiff_t column = pixel % w->OW, row = pixel / w->OW % w->OH, image = pixel / w->OW / w->OH;
+    ptrdiff_t found = 0;
+    for (ptrdiff_t at = 0; at < count; found++) {
+        ptrdiff_t length = w->OW - column;
+        if (length > count - at) length = count - at;
+        if (length > longest) length = longest;
+        runs[found] = (fd_piece){
+            image * layout->image + (row - layout->first_row) * layout->line
+                + column - layout->first_column, at, length};
+        at += length;
+        column += length;
+        if (column == w->OW) column = 0, row++;
+        if (row == w->OH) row = 0, image++;
+    }
+    return found;
+}
+
+/* A 1 x 1 window over whole planes reads them as they are, in one row; any other stays itself. */
+static inline fd_window fd_flat(fd_window w)
+{
+    if (w.KH == 1 && w.KW == 1 && w.SH == 1 && w.SW == 1 && w.PH == 0 && w.PW == 0
+            && w.OH == w.H && w.OW == w.W) {
+        w.OW = w.W *= w.H;
+        w.OH = w.H = 1;
+    }
+    return w;
+}
+
+/* The stride-1 window by which the gradients of the outputs give those of the inputs at
+ * row, column = phase modulo stride. Its taps are every `step`-th of the filter's, `last` first. */
+typedef struct {
+    ptrdiff_t size, padding, dilation;  /* of the window along one axis */
+    ptrdiff_t last, step;
+} fd_axis;
+
+static inline fd_axis fd_backward_axis(ptrdiff_t K, ptrdiff_t stride, ptrdiff_t padding,
+                                       ptrdiff_t dilation, ptrdiff_t phase)
+{
+    ptrdiff_t first = 0, step = 1;
+    while (step * dilation % stride) step++;
+    while (first < step && (phase + padding - first * dilation) % stride) first++;
+    if (first == step || first >= K) return (fd_axis){0, 0, 1, 0, 1};   /* no tap comes here */
+    fd_axis axis = {(K - 1 - first) / step + 1, 0, step * dilation / stride, 0, step};
+    axis.last = first + (axis.size - 1) * step;
+    axis.padding = (axis.size - 1) * axis.dilation - (phase + padding - first * dilation) / stride;
+    return axis;
 }
 
 static inline ptrdiff_t fd_round_up(ptrdiff_t size, ptrdiff_t unit)
