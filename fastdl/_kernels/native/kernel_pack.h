@@ -84,23 +84,29 @@ static void K(pack_transposed)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, 
             panel[k * width + i] = i < lines ? scale * in[i * in_step + k] : 0;
 }
 
+/* One panel from lines that lie side by side, `k_stride` elements from one k to the next. */
+static void K(pack_straight)(const T *in, ptrdiff_t k_stride, ptrdiff_t lines, ptrdiff_t kb,
+                             ptrdiff_t width, T scale, T *panel)
+{
+    for (ptrdiff_t k = 0; k < kb; k++, in += k_stride, panel += width) {
+        ptrdiff_t i = 0;
+        for (; i + VL <= lines; i += VL) K(store)(panel + i, scale * K(load)(in + i));
+        for (; i < lines; i++) panel[i] = scale * in[i];
+        for (; i < width; i++) panel[i] = 0;
+    }
+}
+
 /* Copy `count` lines of `kb` elements into panels of `width` lines, the last filled up with 0.
- * Up to VL elements after the last panel may be overwritten. */
+ * One of the strides is 1. Up to VL elements after the last panel may be overwritten. */
 static void K(pack)(const T *source, ptrdiff_t line_stride, ptrdiff_t k_stride, ptrdiff_t count,
                     ptrdiff_t kb, ptrdiff_t width, T scale, T *panel)
 {
     for (ptrdiff_t first = 0; first < count; first += width, panel += width * kb) {
-        const T *lines = source + first * line_stride;
-        ptrdiff_t here = FD_MIN(count - first, width);
-        if (k_stride == 1) {
-            K(pack_transposed)(lines, line_stride, here, kb, width, scale, panel);
-            continue;
-        }
-        for (ptrdiff_t k = 0; k < kb; k++) {
-            T *out = panel + k * width;
-            const T *in = lines + k * k_stride;
-            for (ptrdiff_t i = 0; i < here; i++) out[i] = scale * in[i * line_stride];
-            for (ptrdiff_t i = here; i < width; i++) out[i] = 0;
-        }
+        const T *in = source + first * line_stride;
+        ptrdiff_t lines = FD_MIN(count - first, width);
+        if (k_stride == 1)
+            K(pack_transposed)(in, line_stride, lines, kb, width, scale, panel);
+        else
+            K(pack_straight)(in, k_stride, lines, kb, width, scale, panel);
     }
 }
