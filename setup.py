@@ -87,6 +87,8 @@ class BuildExtensions(build_ext):
     def build_extension(self, extension):
         if extension.name.endswith("_native"):
             extension.extra_link_args = openmp_flags(self.compiler)[1]
+            built = Path(self.get_finalized_command("build_clib").build_clib)
+            extension.depends = [str(library) for library in built.glob("*fastdl_*")]
         super().build_extension(extension)
 
 

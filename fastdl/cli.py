@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -40,6 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 # ---- options ----
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (--help says more)\n")
+
+
 def _number(kind: type, low: float, *, above: bool = False) -> Callable[[str], Any]:
     """An option's type: a number of at least (or above) `low`."""
     def parse(text: str) -> Any:
@@ -58,7 +65,7 @@ def _number(kind: type, low: float, *, above: bool = False) -> Callable[[str], A
 def _parser() -> argparse.ArgumentParser:
     from . import __version__
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fastdl",
         description="Neural networks from NumPy arrays at the speed of the hardware.")
     parser.add_argument("--version", action="version", version=f"fastdl {__version__}")

@@ -35,6 +35,11 @@ class Node:
     def __add__(self, other: Node) -> Node:
         return add(self, other)
 
+    def __radd__(self, other: object) -> Node:
+        if other == 0:              # where sum() starts
+            return self
+        return NotImplemented
+
     def __mul__(self, other: Node) -> Node:
         return multiply(self, other)
 

@@ -156,8 +156,12 @@ class Module:
 
     def train(self, mode: bool = True) -> Module:
         """Use training behaviour in all parts."""
+        mode = bool(mode)
         for _, part in self.named_modules():
-            part.training = bool(mode)
+            part.training = mode
+        if self._graph is not None:
+            for layer in self._graph[1].layers():       # also those made inside connect
+                layer.training = mode
         return self
 
     def eval(self) -> Module:
@@ -184,7 +188,7 @@ class Module:
         """The network as a graph; traced anew when parts were changed."""
         if self._graph is None or self._graph[0] != _structure_now:
             graph = Graph.trace(self.connect, len(self._input_names()))
-            self._check_registered(graph)
+            self._take_in(graph)
             self._graph = (_structure_now, graph)
         return self._graph[1]
 
@@ -201,10 +205,14 @@ class Module:
                 if p.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
                 and p.default is kinds.empty]
 
-    def _check_registered(self, graph: Graph) -> None:
+    def _take_in(self, graph: Graph) -> None:
+        """Let layers made inside connect follow the module's mode; they may have no arrays."""
         known = {layer for _, layer in self.named_layers()}
         for layer in graph.layers():
-            if (layer.params or layer.buffers) and layer not in known:
+            if layer in known:
+                continue
+            layer.training = self.training
+            if layer.params or layer.buffers:
                 raise GraphError(f"{type(self).__name__}.connect uses {layer!r}, which is no "
                                  "attribute of the module, so what it learns would be "
                                  "lost: make it in __init__")
@@ -228,7 +236,8 @@ class Module:
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """Gradients of the last `forward`: fills `grads`, returns that of the input.
 
-        A tuple where there are several outputs or inputs. With ``need_dx=False`` the first
+        A tuple where there are several outputs or inputs. Parameters that the outputs do not
+        depend on get gradients of 0. With ``need_dx=False`` the first
         layer's input gradient is not computed, and None is returned.
         """
         if self._run is None:
@@ -240,11 +249,9 @@ class Module:
             raise GraphError(f"{type(self).__name__}.backward: the network has "
                              f"{len(graph.outputs)} outputs, got {len(dys)} gradients")
         dxs, grads = graph.backward(tape, dys, need_dx)
-        for layer in graph.layers():
-            if layer in grads:
-                layer.store_grads(grads[layer])
-            else:               # not on a path to the output
-                layer.store_grads({name: np.zeros_like(w) for name, w in layer.params.items()})
+        for _, layer in self.named_layers():
+            unused = {name: np.zeros_like(w) for name, w in layer.params.items()}
+            layer.store_grads(grads.get(layer, unused))
         if not need_dx:
             return None
         return dxs[0] if len(dxs) == 1 else tuple(dxs)

@@ -442,3 +442,11 @@ def test_a_shared_layer_is_one_layer_and_two_nodes():
     uses = [node for node in net.graph.nodes if node.layer is net.cell]
     assert len(uses) == 2
     assert net.graph.layers().count(net.cell) == 1
+
+
+def test_sum_of_a_list_of_nodes():
+    class Sum(fd.Module):
+        def connect(self, x):
+            return sum([x, x, x])
+
+    np.testing.assert_array_equal(Sum().forward(np.ones(2)), [3.0, 3.0])

@@ -605,3 +605,30 @@ def test_a_file_of_another_network(net, tmp_path):
     with pytest.raises(fd.CheckpointError, match=r"Net does not fit: missing stem\.0\.weight"):
         net.load(tmp_path / "other.safetensors")
     assert same_state(net.state_dict(), before)
+
+
+class WithUnused(fd.Module):
+    """One part that connect does not use, and a dropout made inside connect."""
+
+    def __init__(self):
+        self.used, self.unused = fd.layers.Linear(3, 2), fd.layers.Linear(5, 5)
+
+    def connect(self, x):
+        return fd.layers.Dropout(0.9)(self.used(x))
+
+
+def test_parameters_that_the_output_does_not_depend_on_get_gradients_of_zero():
+    net = WithUnused()
+    before = net.unused.weight.copy()
+    fd.Trainer(net, "mse", fd.optimizers.SGD(lr=0.1)).step(np.ones((4, 3)), np.ones((4, 2)))
+    assert not net.grads["unused.weight"].any()
+    np.testing.assert_array_equal(net.unused.weight, before)
+
+
+def test_layers_made_inside_connect_follow_the_mode():
+    x = np.ones((50, 3), np.float32)
+    net = WithUnused()
+    assert (net.forward(x) == 0).mean() > 0.5
+    assert (net.eval().forward(x) != 0).all()
+    assert (net.train().forward(x) == 0).mean() > 0.5
+    assert (WithUnused().eval().forward(x) != 0).all()
