@@ -80,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--batch-size", type=_number(int, 1), default=100, metavar="N")
     train.add_argument("--optimizer", choices=optimizers.names(), default="adam")
     train.add_argument("--lr", type=_number(float, 0, above=True), metavar="X",
-                       help="learning rate (default: the optimizer's own)")
+                       help="learning rate (default: the optimizer's own; with the cosine "
+                            "schedule, whose mean is one half, twice that)")
     train.add_argument("--schedule", choices=schedules.names(), default="cosine",
                        help="of the learning rate (default cosine)")
     train.add_argument("--limit", type=_number(int, 1), metavar="N",
@@ -140,8 +141,9 @@ def _train(arguments: argparse.Namespace) -> int:
     options = {"num_classes": len(datasets.class_names(name)), "in_channels": x.shape[1],
                "image_size": x.shape[2]}
     net = models.create(arguments.model, **options)
-    rate = {} if arguments.lr is None else {"lr": arguments.lr}
-    trainer = Trainer(net, optimizer=optimizers.get(arguments.optimizer, **rate))
+    optimizer = optimizers.get(arguments.optimizer)
+    optimizer.lr = arguments.lr or optimizer.lr * (2 if arguments.schedule == "cosine" else 1)
+    trainer = Trainer(net, optimizer=optimizer)
 
     folder = arguments.out or Path("runs", f"{arguments.model}-{name}")
     folder.mkdir(parents=True, exist_ok=True)
