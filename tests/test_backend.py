@@ -334,3 +334,22 @@ def test_the_table_is_whole():
     kernels = [kernel for operation in OPERATIONS.values() for kernel in operation.kernels]
     assert len(kernels) == len(set(kernels))
     assert BACKENDS[-1].name == "reference"
+
+
+def test_auto_without_anything_faster_warns_once_for_all_operations(dispatch, monkeypatch):
+    def load(kernel, backend):
+        if backend.name == "cython":
+            name = f"fastdl._kernels.{kernel}._cython"
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if backend.name == "numba":
+            raise ModuleNotFoundError("No module named 'numba'", name="numba")
+        return lambda *arguments: None
+
+    monkeypatch.setattr(dispatch, "_load", load)
+    x = np.ones((2, 2), np.float32)
+    with pytest.warns(dispatch.SlowBackendWarning) as record:
+        fd.ops.relu(x)
+        fd.ops.gemm(x, x)
+    assert len(record) == 1
+    assert "cython its kernels are not built" in str(record[0].message)
+    assert "numba No module named 'numba'" in str(record[0].message)

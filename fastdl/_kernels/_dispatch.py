@@ -127,7 +127,9 @@ def _reason(kernel: str, backend: Backend, dtype: str, device: str) -> str | Non
     try:
         _load(kernel, backend)
     except ImportError as error:
-        return f"{error}; to have it: {backend.remedy}"
+        own = (error.name or "").startswith(__package__)
+        what = "its kernels are not built" if own else str(error)
+        return f"{what}; to have it: {backend.remedy}"
     return None
 
 
