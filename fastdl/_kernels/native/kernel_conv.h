@@ -7,9 +7,9 @@
  *   backward weight  dw[tap, oc]   = field[tap, pixel] * dy[oc, pixel]^T
  */
 
-/* Rows of the planes of one image, as the layout has them. */
+/* Rows of the planes of one image, as the layout has them; `padding` is what lies beside them. */
 static void K(lay_out)(const fd_window *w, const fd_layout *layout, const T *x, ptrdiff_t channels,
-                       T *out)
+                       T padding, T *out)
 {
     ptrdiff_t phases = layout->phases_h * layout->phases_w, line = layout->line;
     for (ptrdiff_t plane = 0; plane < channels * phases; plane++) {
@@ -20,16 +20,13 @@ static void K(lay_out)(const fd_window *w, const fd_layout *layout, const T *x, 
         T *to = out + c * layout->channel + phase * layout->rows * line;
         for (ptrdiff_t row = 0; row < layout->rows; row++, h += w->SH, to += line) {
             if (h < 0 || h >= w->H) {
-                K(clear)(to, line);
+                K(fill)(to, line, padding);
                 continue;
             }
-            const T *in = x + (c * w->H + h) * w->W + shift;
-            K(clear)(to, inside.begin);
-            if (w->SW == 1)
-                K(copy)(to + inside.begin, in + inside.begin, inside.end - inside.begin);
-            else
-                for (ptrdiff_t i = inside.begin; i < inside.end; i++) to[i] = in[i * w->SW];
-            K(clear)(to + inside.end, line - inside.end);
+            const T *in = x + (c * w->H + h) * w->W + shift + inside.begin * w->SW;
+            K(fill)(to, inside.begin, padding);
+            K(copy_strided)(to + inside.begin, in, inside.end - inside.begin, w->SW);
+            K(fill)(to + inside.end, line - inside.end, padding);
         }
     }
 }
@@ -94,7 +91,7 @@ static void K(find_fields)(K(fields) *fields, const fd_window *w, K(images) imag
     fields->at = space;
     fields->layout = K(layout_of)(w, block, channels);
     for (ptrdiff_t n = 0; n < block->images; n++)
-        K(lay_out)(w, &fields->layout, images.x + n * images.step + first * w->H * w->W, channels,
+        K(lay_out)(w, &fields->layout, images.x + n * images.step + first * w->H * w->W, channels, 0,
                    space + n * fields->layout.image);
     fd_tap t = fd_tap_at(tap - first * window, w->KH, w->KW);
     for (ptrdiff_t i = 0; i < taps; i++, fd_next_tap(&t, w->KH, w->KW))
@@ -331,7 +328,7 @@ static void K(find_lines)(const fd_window *w, K(images) x, const K(block) *block
     fd_layout layout = K(layout_of)(w, block, taps);
     if (w->KH * w->KW == 1 && block->images == 1 && layout.rows == 1) {
         layout.channel = K(LINE);       /* laid out, they are such lines already */
-        K(lay_out)(w, &layout, x.x + tap * w->H * w->W, taps, lines);
+        K(lay_out)(w, &layout, x.x + tap * w->H * w->W, taps, 0, lines);
         return;
     }
     K(fields) fields;

@@ -1,35 +1,106 @@
-/* Pooling. Each output row is built tap by tap, so that the inner loop runs over output columns
- * and has no bounds to check. */
+/* Pooling. Some rows of a plane at a time are laid out as for a convolution: padded, and by column
+ * modulo stride, so that under each tap a vector of neighbouring outputs finds its cells side by
+ * side. Maximum, argmax and sum stay in registers over all taps. */
 
-/* Row `h` of plane `i`, shifted so that index ow * SW is the cell under tap kw. */
-static inline const T *K(tap_row)(const fd_pool_args *args, ptrdiff_t i, ptrdiff_t h, ptrdiff_t kw)
+/* What the outputs of one plane have in common, in a thread's scratch. */
+typedef struct {
+    ptrdiff_t rows;                     /* output rows laid out at once */
+    fd_layout layout;
+    T *space;                           /* those rows */
+    ptrdiff_t *offset;                  /* of each tap, from an output's first cell in `space` */
+    INT *first_kw;                      /* for each output column the first tap inside the plane */
+    T *columns;                         /* for each output column, what an average counts */
+} K(pooling);
+
+/* How many cells the average at output `o` divides by, along one dimension. */
+static inline ptrdiff_t K(window_length)(ptrdiff_t o, ptrdiff_t stride, ptrdiff_t padding,
+                                         ptrdiff_t length, ptrdiff_t size, int include_pad)
 {
-    const fd_window *w = &args->window;
-    return (const T *)args->x + (i * w->H + h) * w->W + kw - w->PW;
+    ptrdiff_t start = o * stride - padding, stop = FD_MIN(start + length, size + padding);
+    if (include_pad) return stop - start;
+    return FD_MIN(stop, size) - FD_MAX(start, 0);
 }
 
-static void K(max_pool_row)(const fd_pool_args *args, ptrdiff_t i, ptrdiff_t oh, T *best, INT *tap)
+static inline T K(counted_rows)(const fd_pool_args *args, ptrdiff_t oh)
 {
     const fd_window *w = &args->window;
-    ptrdiff_t SW = w->SW;
-    for (ptrdiff_t ow = 0; ow < w->OW; ow++) {
-        best[ow] = -INFINITY;
-        tap[ow] = -1;
+    return (T)K(window_length)(oh, w->SH, w->PH, w->KH, w->H, args->count_include_pad);
+}
+
+static int K(prepare_pooling)(const fd_pool_args *args, K(pooling) *pooling)
+{
+    const fd_window *w = &args->window;
+    ptrdiff_t taps = w->KH * w->KW, width = fd_round_up(w->OW, VL);
+    pooling->rows = FD_MAX(FD_MIN(8192 / (w->SH * w->SW * (w->OW + w->KW)), w->OH), 1);
+    pooling->layout = fd_lay(w, 0, pooling->rows, 0, w->OW, 1);
+    ptrdiff_t cells = fd_round_up(pooling->layout.image + VL, VL);
+    char *memory = fd_scratch((size_t)(cells + width) * sizeof(T)
+                              + (size_t)taps * sizeof(ptrdiff_t) + (size_t)width * sizeof(INT));
+    if (!memory) return 0;
+    pooling->offset = (ptrdiff_t *)memory;
+    pooling->space = (T *)(pooling->offset + taps);
+    pooling->columns = pooling->space + cells;
+    pooling->first_kw = (INT *)(pooling->columns + width);
+    fd_tap tap = {0, 0, 0};
+    for (ptrdiff_t t = 0; t < taps; t++, fd_next_tap(&tap, w->KH, w->KW))
+        pooling->offset[t] = fd_tap_offset(w, &pooling->layout, tap);
+    for (ptrdiff_t ow = 0; ow < width; ow++) {
+        pooling->first_kw[ow] = (INT)FD_MAX(w->PW - ow * w->SW, 0);
+        pooling->columns[ow] = (T)K(window_length)(ow, w->SW, w->PW, w->KW, w->W,
+                                                   args->count_include_pad);
     }
-    fd_range kh_in = fd_inside(w->KH, 1, oh * w->SH - w->PH, w->H);
-    for (ptrdiff_t kh = kh_in.begin; kh < kh_in.end; kh++)
-        for (ptrdiff_t kw = 0; kw < w->KW; kw++) {
-            const T *row = K(tap_row)(args, i, oh * w->SH - w->PH + kh, kw);
-            fd_range in = fd_inside(w->OW, SW, kw - w->PW, w->W);
-            INT index = (INT)(kh * w->KW + kw);
-            for (ptrdiff_t ow = in.begin; ow < in.end; ow++) {
-                T value = row[ow * SW], so_far = best[ow];
-                /* The first cell counts even if it is -inf; NaN beats all but an earlier NaN. */
-                int wins = (value > so_far) | (tap[ow] < 0) | ((value != value) & (so_far == so_far));
-                best[ow] = wins ? value : so_far;
-                tap[ow] = wins ? index : tap[ow];
-            }
-        }
+    return 1;
+}
+
+/* Where the first tap of output row `oh` lies. Rows are asked for in order, from 0; the next band
+ * of them is laid out when its first row is. */
+static inline const T *K(pooled_row)(const fd_pool_args *args, K(pooling) *pooling,
+                                     ptrdiff_t plane, ptrdiff_t oh, T padding)
+{
+    const fd_window *w = &args->window;
+    if (oh == 0 || oh == pooling->layout.first_row + pooling->rows) {
+        pooling->layout.first_row = oh;
+        K(lay_out)(w, &pooling->layout, (const T *)args->x + plane * w->H * w->W, 1, padding,
+                   pooling->space);
+    }
+    return pooling->space + (oh - pooling->layout.first_row) * pooling->layout.line;
+}
+
+static inline void K(store_some)(T *out, V v, ptrdiff_t count)
+{
+    if (count >= VL)
+        K(store)(out, v);
+    else
+        memcpy(out, &v, (size_t)count * sizeof(T));
+}
+
+static inline void K(narrow_bytes)(K(ivec) v, uint8_t *out)
+{
+    INT lane[FD_VBYTES / sizeof(T)];
+    memcpy(lane, &v, sizeof lane);
+    for (ptrdiff_t i = 0; i < VL; i++) out[i] = (uint8_t)lane[i];
+}
+
+static inline void K(narrow_words)(K(ivec) v, int32_t *out)
+{
+    INT lane[FD_VBYTES / sizeof(T)];
+    memcpy(lane, &v, sizeof lane);
+    for (ptrdiff_t i = 0; i < VL; i++) out[i] = (int32_t)lane[i];
+}
+
+/* Maximum and argmax of VL outputs. `tap` starts as the first tap inside the plane, which stands
+ * if all cells are -inf; NaN beats all but an earlier NaN. */
+FD_INLINE V K(largest)(const T *cells, const ptrdiff_t *offset, ptrdiff_t taps, K(ivec) *tap)
+{
+    V best = (V){0} - (T)INFINITY;
+    for (ptrdiff_t t = 0; t < taps; t++) {
+        V value = K(load)(cells + offset[t]);
+        K(ivec) wins = (K(ivec))(value > best)
+            | ((K(ivec))(value != value) & (K(ivec))(best == best));
+        best = K(select)(wins, value, best);
+        *tap = K(iselect)(wins, (K(ivec)){0} + (INT)t, *tap);
+    }
+    return best;
 }
 
 /* Items: planes. */
@@ -37,19 +108,30 @@ static void K(max_pool2d)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_pool_args *args = p;
     const fd_window *w = &args->window;
-    INT *tap = fd_scratch((size_t)w->OW * sizeof(INT));
-    if (!tap) return;
-    for (ptrdiff_t i = begin; i < end; i++)
-        for (ptrdiff_t oh = 0; oh < w->OH; oh++) {
-            ptrdiff_t at = (i * w->OH + oh) * w->OW;
-            K(max_pool_row)(args, i, oh, (T *)args->y + at, tap);
-            if (args->argmax_bytes == 1)
-                for (ptrdiff_t ow = 0; ow < w->OW; ow++)
-                    ((uint8_t *)args->argmax)[at + ow] = (uint8_t)tap[ow];
-            else
-                for (ptrdiff_t ow = 0; ow < w->OW; ow++)
-                    ((int32_t *)args->argmax)[at + ow] = (int32_t)tap[ow];
+    K(pooling) pooling;
+    if (!K(prepare_pooling)(args, &pooling)) return;
+    for (ptrdiff_t row = begin * w->OH; row < end * w->OH; row++) {
+        ptrdiff_t oh = row % w->OH;
+        const T *cells = K(pooled_row)(args, &pooling, row / w->OH, oh, (T)-INFINITY);
+        INT first_row = (INT)(FD_MAX(w->PH - oh * w->SH, 0) * w->KW);
+        for (ptrdiff_t ow = 0; ow < w->OW; ow += VL) {
+            ptrdiff_t at = row * w->OW + ow, count = FD_MIN(w->OW - ow, VL);
+            K(ivec) tap;
+            memcpy(&tap, pooling.first_kw + ow, sizeof tap);
+            tap += first_row;
+            V best = K(largest)(cells + ow, pooling.offset, w->KH * w->KW, &tap);
+            K(store_some)((T *)args->y + at, best, count);
+            if (args->argmax_bytes == 1) {
+                uint8_t index[FD_VBYTES / sizeof(T)];
+                K(narrow_bytes)(tap, index);
+                memcpy((uint8_t *)args->argmax + at, index, (size_t)count);
+            } else {
+                int32_t index[FD_VBYTES / sizeof(T)];
+                K(narrow_words)(tap, index);
+                memcpy((int32_t *)args->argmax + at, index, (size_t)count * sizeof(int32_t));
+            }
         }
+    }
 }
 
 /* Items: planes; windows may overlap, so a plane is one thread's. */
@@ -76,40 +158,23 @@ static void K(max_pool2d_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end
     }
 }
 
-/* How many cells the average at output `o` divides by, along one dimension. */
-static inline ptrdiff_t K(window_length)(ptrdiff_t o, ptrdiff_t stride, ptrdiff_t padding,
-                                         ptrdiff_t length, ptrdiff_t size, int include_pad)
-{
-    ptrdiff_t start = o * stride - padding, stop = FD_MIN(start + length, size + padding);
-    if (include_pad) return stop - start;
-    return FD_MIN(stop, size) - FD_MAX(start, 0);
-}
-
-static inline T K(window_size)(const fd_pool_args *args, ptrdiff_t oh, ptrdiff_t ow)
-{
-    const fd_window *w = &args->window;
-    int include_pad = args->count_include_pad;
-    return (T)(K(window_length)(oh, w->SH, w->PH, w->KH, w->H, include_pad)
-               * K(window_length)(ow, w->SW, w->PW, w->KW, w->W, include_pad));
-}
-
 /* Items: planes. */
 static void K(avg_pool2d)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_pool_args *args = p;
     const fd_window *w = &args->window;
-    for (ptrdiff_t item = begin * w->OH; item < end * w->OH; item++) {
-        ptrdiff_t i = item / w->OH, oh = item % w->OH;
-        T *y = (T *)args->y + item * w->OW;
-        memset(y, 0, (size_t)w->OW * sizeof(T));
-        fd_range kh_in = fd_inside(w->KH, 1, oh * w->SH - w->PH, w->H);
-        for (ptrdiff_t kh = kh_in.begin; kh < kh_in.end; kh++)
-            for (ptrdiff_t kw = 0; kw < w->KW; kw++) {
-                const T *row = K(tap_row)(args, i, oh * w->SH - w->PH + kh, kw);
-                fd_range in = fd_inside(w->OW, w->SW, kw - w->PW, w->W);
-                for (ptrdiff_t ow = in.begin; ow < in.end; ow++) y[ow] += row[ow * w->SW];
-            }
-        for (ptrdiff_t ow = 0; ow < w->OW; ow++) y[ow] /= K(window_size)(args, oh, ow);
+    K(pooling) pooling;
+    if (!K(prepare_pooling)(args, &pooling)) return;
+    for (ptrdiff_t row = begin * w->OH; row < end * w->OH; row++) {
+        const T *cells = K(pooled_row)(args, &pooling, row / w->OH, row % w->OH, 0);
+        T rows = K(counted_rows)(args, row % w->OH);
+        for (ptrdiff_t ow = 0; ow < w->OW; ow += VL) {
+            V sum = {0};
+            for (ptrdiff_t t = 0; t < w->KH * w->KW; t++)
+                sum += K(load)(cells + ow + pooling.offset[t]);
+            K(store_some)((T *)args->y + row * w->OW + ow,
+                          sum / (rows * K(load)(pooling.columns + ow)), w->OW - ow);
+        }
     }
 }
 
@@ -118,18 +183,23 @@ static void K(avg_pool2d_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end
 {
     const fd_pool_args *args = p;
     const fd_window *w = &args->window;
+    K(pooling) pooling;
+    if (!K(prepare_pooling)(args, &pooling)) return;
+    T *share = pooling.columns;         /* of each output of a row; what it counts, inverted */
+    for (ptrdiff_t ow = 0; ow < w->OW; ow++) share[ow] = 1 / share[ow];
     for (ptrdiff_t i = begin; i < end; i++) {
         T *dx = (T *)args->y + i * w->H * w->W;
         memset(dx, 0, (size_t)(w->H * w->W) * sizeof(T));
         for (ptrdiff_t oh = 0; oh < w->OH; oh++) {
             const T *dy = (const T *)args->x + (i * w->OH + oh) * w->OW;
+            T rows = 1 / K(counted_rows)(args, oh);
             fd_range kh_in = fd_inside(w->KH, 1, oh * w->SH - w->PH, w->H);
-            for (ptrdiff_t ow = 0; ow < w->OW; ow++) {
-                T share = dy[ow] / K(window_size)(args, oh, ow);
-                fd_range kw_in = fd_inside(w->KW, 1, ow * w->SW - w->PW, w->W);
+            for (ptrdiff_t kw = 0; kw < w->KW; kw++) {
+                fd_range in = fd_inside(w->OW, w->SW, kw - w->PW, w->W);
                 for (ptrdiff_t kh = kh_in.begin; kh < kh_in.end; kh++) {
-                    T *row = dx + (oh * w->SH - w->PH + kh) * w->W + ow * w->SW - w->PW;
-                    for (ptrdiff_t kw = kw_in.begin; kw < kw_in.end; kw++) row[kw] += share;
+                    T *row = dx + (oh * w->SH - w->PH + kh) * w->W + kw - w->PW;
+                    for (ptrdiff_t ow = in.begin; ow < in.end; ow++)
+                        row[ow * w->SW] += dy[ow] * share[ow] * rows;
                 }
             }
         }

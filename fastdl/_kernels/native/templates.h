@@ -5,9 +5,29 @@
 #define VL ((ptrdiff_t)(FD_VBYTES / sizeof(T)))
 
 typedef FD_VECTOR(T) V;
+typedef FD_VECTOR(INT) K(ivec);         /* as many integers; also what comparing vectors gives */
 
 static inline V K(load)(const T *p) { return *(const V *)p; }
 static inline void K(store)(T *p, V v) { *(V *)p = v; }
+
+/* Lane by lane, yes where `mask` is set, else no. */
+static inline V K(select)(K(ivec) mask, V yes, V no)
+{
+#if defined(__GNUC__)
+    return (V)((mask & (K(ivec))yes) | (~mask & (K(ivec))no));
+#else
+    return mask ? yes : no;
+#endif
+}
+
+static inline K(ivec) K(iselect)(K(ivec) mask, K(ivec) yes, K(ivec) no)
+{
+#if defined(__GNUC__)
+    return (mask & yes) | (~mask & no);
+#else
+    return mask ? yes : no;
+#endif
+}
 
 static inline T K(lanes_sum)(V v)
 {
@@ -28,11 +48,23 @@ static inline void K(copy)(T *out, const T *in, ptrdiff_t count)
     K(store)(out + count - VL, K(load)(in + count - VL));
 }
 
-static inline void K(clear)(T *out, ptrdiff_t count)
+/* The loop for stride 2 stands apart because it vectorises when the stride is known. */
+static inline void K(copy_strided)(T *__restrict__ out, const T *__restrict__ in, ptrdiff_t count,
+                                   ptrdiff_t stride)
+{
+    if (stride == 1)
+        K(copy)(out, in, count);
+    else if (stride == 2)
+        for (ptrdiff_t i = 0; i < count; i++) out[i] = in[i * 2];
+    else
+        for (ptrdiff_t i = 0; i < count; i++) out[i] = in[i * stride];
+}
+
+static inline void K(fill)(T *out, ptrdiff_t count, T value)
 {
     ptrdiff_t i = 0;
-    for (; i + VL <= count; i += VL) K(store)(out + i, (V){0});
-    for (; i < count; i++) out[i] = 0;
+    for (; i + VL <= count; i += VL) K(store)(out + i, (V){0} + value);
+    for (; i < count; i++) out[i] = value;
 }
 
 #include "kernel_elementary.h"
