@@ -113,6 +113,11 @@ cdef int set_window(fd_window *window, tuple x, tuple output, tuple kernel, tupl
             or window.PH < 0 or window.PW < 0 or window.DH < 1 or window.DW < 1):
         raise ValueError(f"native kernel: kernel {kernel}, stride {stride}, padding {padding}, "
                          f"dilation {dilation} make no window")
+    # A stride that is never taken may be any number, up to ones that overflow: make it 1.
+    if window.OH <= 1:
+        window.SH = 1
+    if window.OW <= 1:
+        window.SW = 1
     return 0
 
 

@@ -31,7 +31,8 @@ static int K(prepare_pooling)(const fd_pool_args *args, K(pooling) *pooling)
 {
     const fd_window *w = &args->window;
     ptrdiff_t taps = w->KH * w->KW, width = fd_round_up(w->OW, VL);
-    pooling->rows = FD_MAX(FD_MIN(8192 / (w->SH * w->SW * (w->OW + w->KW)), w->OH), 1);
+    ptrdiff_t one_row = fd_lay(w, 0, 1, 0, w->OW, 1).image;
+    pooling->rows = FD_MAX(FD_MIN(8192 / one_row, w->OH), 1);
     pooling->layout = fd_lay(w, 0, pooling->rows, 0, w->OW, 1);
     ptrdiff_t cells = fd_round_up(pooling->layout.image + VL, VL);
     char *memory = fd_scratch((size_t)(cells + width) * sizeof(T)
