@@ -14,6 +14,10 @@ from .errors import ArgumentError, DataError
 class History(Mapping[str, list[float]]):
     """Lists of numbers, one an epoch, by name: ``loss``, ``accuracy``, ``val_loss``, ….
 
+    Parameters
+    ----------
+    curves : lists to start from
+
     >>> history = History()
     >>> history.append({"loss": 0.5, "val_loss": 0.6})
     >>> history.append({"loss": 0.4, "val_loss": 0.5})

@@ -76,6 +76,10 @@ class CrossEntropy(Loss):
     """Cross-entropy of probabilities: ``-sum(t * log(y + eps))``, mean over the batch.
 
     ``y`` and ``t`` (N, C). After a softmax layer; `SoftmaxCrossEntropy` is faster and exact.
+
+    Parameters
+    ----------
+    eps : added to the probabilities, against the logarithm of 0
     """
 
     def __init__(self, eps: float = 1e-7) -> None:

@@ -340,6 +340,10 @@ class Module:
 class Sequential(Module):
     """Layers and modules one after another, named by their positions.
 
+    Parameters
+    ----------
+    parts : layers and modules, first to last
+
     >>> from fastdl.layers import Linear, ReLU
     >>> net = Sequential(Linear(4, 8), ReLU(), Linear(8, 2))
     >>> list(net.params)

@@ -106,6 +106,13 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent, ``w -= lr * g``; with momentum if asked.
 
+    Parameters
+    ----------
+    lr : learning rate
+    momentum : share of the last step that goes on, below 1; 0 for none
+    weight_decay : factor of the L2 penalty
+    nesterov : look ahead along the momentum
+
     >>> params, grads = {"w": np.array([1.0])}, {"w": np.array([2.0])}
     >>> SGD(lr=0.1).update(params, grads)
     >>> params["w"]
@@ -135,21 +142,42 @@ class SGD(Optimizer):
 
 
 class Momentum(SGD):
-    """SGD with momentum: ``v = momentum * v + g; w -= lr * v`` (Polyak, 1964)."""
+    """SGD with momentum: ``v = momentum * v + g; w -= lr * v`` (Polyak, 1964).
+
+    Parameters
+    ----------
+    lr : learning rate
+    momentum : share of the last step that goes on, below 1
+    weight_decay : factor of the L2 penalty
+    """
 
     def __init__(self, lr: float = 1e-2, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
         super().__init__(lr, momentum, weight_decay)
 
 
 class Nesterov(SGD):
-    """SGD with Nesterov's momentum (Sutskever et al., 2013)."""
+    """SGD with Nesterov's momentum (Sutskever et al., 2013).
+
+    Parameters
+    ----------
+    lr : learning rate
+    momentum : share of the last step that goes on, below 1
+    weight_decay : factor of the L2 penalty
+    """
 
     def __init__(self, lr: float = 1e-2, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
         super().__init__(lr, momentum, weight_decay, nesterov=True)
 
 
 class Adagrad(Optimizer):
-    """Steps shrink with the sum of squared gradients (Duchi et al., 2011)."""
+    """Steps shrink with the sum of squared gradients (Duchi et al., 2011).
+
+    Parameters
+    ----------
+    lr : learning rate
+    eps : added to the root, against division by 0
+    weight_decay : factor of the L2 penalty
+    """
 
     slots = ("h",)
 
@@ -163,7 +191,15 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Steps in units of past steps (Zeiler, 2012)."""
+    """Steps in units of past steps (Zeiler, 2012).
+
+    Parameters
+    ----------
+    lr : factor of the step, 1 in the paper
+    rho : decay of the running means, below 1
+    eps : added inside the roots
+    weight_decay : factor of the L2 penalty
+    """
 
     slots = ("h", "delta")
 
@@ -179,7 +215,15 @@ class Adadelta(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Steps divided by a running root mean square of the gradient (Hinton, lecture 6e, 2012)."""
+    """Steps divided by a running root mean square of the gradient (Hinton, lecture 6e, 2012).
+
+    Parameters
+    ----------
+    lr : learning rate
+    alpha : decay of the running mean, below 1
+    eps : added to the root, against division by 0
+    weight_decay : factor of the L2 penalty
+    """
 
     slots = ("h",)
 
@@ -195,7 +239,15 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Momentum and RMSprop, both without their bias towards 0 (Kingma & Ba, 2015)."""
+    """Momentum and RMSprop, both without their bias towards 0 (Kingma & Ba, 2015).
+
+    Parameters
+    ----------
+    lr : learning rate
+    betas : decay of the running means of the gradient and of its square, below 1
+    eps : added to the root, against division by 0
+    weight_decay : factor of the L2 penalty
+    """
 
     slots = ("m", "v")
     _update: ClassVar[Callable] = staticmethod(ops.adam_update)
@@ -215,7 +267,14 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019).
+
+    Parameters
+    ----------
+    lr : learning rate
+    betas, eps : as in `Adam`
+    weight_decay : share of the parameter, times lr, that each step takes away
+    """
 
     _update = staticmethod(ops.adamw_update)
 
@@ -225,7 +284,14 @@ class AdamW(Adam):
 
 
 class NAdam(Adam):
-    """Adam with Nesterov's momentum and its schedule (Dozat, 2016)."""
+    """Adam with Nesterov's momentum and its schedule (Dozat, 2016).
+
+    Parameters
+    ----------
+    lr : learning rate
+    betas, eps, weight_decay : as in `Adam`
+    momentum_decay : how fast the momentum nears betas[0]
+    """
 
     _update = staticmethod(ops.nadam_update)
 

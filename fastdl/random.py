@@ -13,7 +13,11 @@ _generator: np.random.Generator | None = None           # made when first needed
 
 
 def seed(value: int | None = None) -> None:
-    """Start the generator anew; None takes fresh entropy.
+    """Start the generator anew.
+
+    Parameters
+    ----------
+    value : any integer of at least 0; None takes fresh entropy
 
     >>> import fastdl as fd
     >>> fd.seed(0)

@@ -22,7 +22,12 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """``x`` above 0, ``negative_slope * x`` elsewhere."""
+    """``x`` above 0, ``negative_slope * x`` elsewhere (Maas et al., 2013).
+
+    Parameters
+    ----------
+    negative_slope : slope below 0
+    """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
@@ -64,7 +69,12 @@ class Tanh(Layer):
 
 
 class Softmax(Layer):
-    """``exp(x) / sum(exp(x))`` along `dim`."""
+    """``exp(x) / sum(exp(x))`` along a dimension.
+
+    Parameters
+    ----------
+    dim : the dimension that sums to 1
+    """
 
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim

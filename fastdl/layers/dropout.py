@@ -15,6 +15,13 @@ class Dropout(Layer):
     """In training, set elements to 0 with probability `p` and divide the others by ``1 - p``.
 
     Each call draws a seed from `fastdl.random`; the mask follows from it (Srivastava et al., 2014).
+
+    Parameters
+    ----------
+    p : probability of an element to be dropped, from 0 to 1
+
+    >>> Dropout(0.5).eval().forward(np.ones(3))
+    array([1., 1., 1.])
     """
 
     def __init__(self, p: float = 0.5) -> None:

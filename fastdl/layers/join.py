@@ -50,7 +50,12 @@ class Multiply(Layer):
 
 
 class Concat(Layer):
-    """Inputs side by side along `axis`, the channels unless told (Szegedy et al., 2015)."""
+    """Inputs side by side (Szegedy et al., 2015).
+
+    Parameters
+    ----------
+    axis : along which, the channels unless told; the other sizes must agree
+    """
 
     def __init__(self, axis: int = 1) -> None:
         self.axis = axis

@@ -30,7 +30,13 @@ class _Pool2d(Layer):
 
 
 class MaxPool2d(_Pool2d):
-    """Largest value of each window; see `fastdl.ops.max_pool2d`.
+    """Largest value of each window, (N, C, H, W) to (N, C, OH, OW); see `fastdl.ops.max_pool2d`.
+
+    Parameters
+    ----------
+    kernel_size, padding : int, or (height, width)
+    stride : the same; the kernel's size unless given
+    ceil_mode : also use windows that reach past the end
 
     >>> MaxPool2d(2).forward(np.arange(4.0).reshape(1, 1, 2, 2))
     array([[[[3.]]]])
@@ -48,7 +54,13 @@ class MaxPool2d(_Pool2d):
 
 
 class AvgPool2d(_Pool2d):
-    """Mean of each window; see `fastdl.ops.avg_pool2d`."""
+    """Mean of each window, (N, C, H, W) to (N, C, OH, OW); see `fastdl.ops.avg_pool2d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding, ceil_mode : as in `MaxPool2d`
+    count_include_pad : zeros of the padding count as cells
+    """
 
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                  ceil_mode: bool = False, count_include_pad: bool = True) -> None:

@@ -25,6 +25,16 @@ def names() -> list[str]:
 def create(name: str, **options: Any) -> Module:
     """Build the model of that name.
 
+    Parameters
+    ----------
+    name : one of `names`
+    options : what the model's own function takes
+
+    Raises
+    ------
+    ArgumentError
+        for a name that does not exist
+
     >>> type(create("simple_convnet", num_classes=3)).__name__
     'SimpleConvNet'
     """

@@ -45,6 +45,11 @@ def deep_convnet(num_classes: int = 10, in_channels: int = 1,
                  image_size: int = 28) -> DeepConvNet:
     """Build the `DeepConvNet` of the course.
 
+    Parameters
+    ----------
+    num_classes : scores that come out
+    in_channels, image_size : of the square images that go in
+
     >>> sum(w.size for w in deep_convnet().params.values())
     123552
     """

@@ -13,6 +13,12 @@ def mlp(num_classes: int = 10, in_channels: int = 1, image_size: int = 28,
         hidden_sizes: Sequence[int] = (256, 128)) -> Sequential:
     """Build a perceptron with ReLU and He's initial weights.
 
+    Parameters
+    ----------
+    num_classes : scores that come out
+    in_channels, image_size : of the square images that go in
+    hidden_sizes : widths of the layers between
+
     >>> net = mlp(hidden_sizes=(100,) * 6)
     >>> sum(w.size for w in net.params.values())
     130010

@@ -33,6 +33,11 @@ def simple_convnet(num_classes: int = 10, in_channels: int = 1,
                    image_size: int = 28) -> SimpleConvNet:
     """Build the `SimpleConvNet` of the course.
 
+    Parameters
+    ----------
+    num_classes : scores that come out
+    in_channels, image_size : of the square images that go in
+
     >>> sum(w.size for w in simple_convnet().params.values())
     433890
     """
