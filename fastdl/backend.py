@@ -133,6 +133,23 @@ def get_num_threads() -> int:
     return native.get_num_threads() if native else 1
 
 
+def keep_freed_memory() -> bool:
+    """Let this process keep up to 512 MiB of freed memory for its next arrays.
+
+    Each step of a training makes and frees the same large arrays. Usually the C library hands
+    them back to the system each time, and fresh pages cost a fifth to a third of a step
+    (docs/results.md). It is a setting of the whole process, so a program asks for it;
+    ``fastdl train`` does.
+
+    Returns
+    -------
+    bool
+        False where it cannot be set (a C library other than glibc, or no native kernels)
+    """
+    native = _native()
+    return bool(native and native.keep_freed_memory())
+
+
 def _cpu_name() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:

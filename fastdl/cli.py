@@ -134,6 +134,7 @@ def _load_data(name: str | None) -> tuple[str, Any]:
 
 def _train(arguments: argparse.Namespace) -> int:
     _apply_settings(arguments)
+    backend.keep_freed_memory()
     name, (train, test) = _load_data(arguments.dataset)
     (x, t), test = ((part[0][:arguments.limit], part[1][:arguments.limit])
                     for part in (train, test))

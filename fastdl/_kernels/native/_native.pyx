@@ -17,6 +17,7 @@ cdef extern from "fastdl_native.h" nogil:
     void fd_set_num_threads(int threads)
     int fd_threads_for(double work)
     int fd_init_threads()
+    int fd_keep_freed_memory()
     int fd_run(fd_body body, const void *args, Py_ssize_t items, int threads)
 
 cnp.import_array()
@@ -166,6 +167,11 @@ def get_num_threads():
 def set_num_threads(int threads):
     """Use at most `threads` threads."""
     fd_set_num_threads(threads)
+
+
+def keep_freed_memory():
+    """Keep freed memory for the next arrays; whether that could be told."""
+    return bool(fd_keep_freed_memory())
 
 
 def _select_isa():

@@ -53,6 +53,10 @@ int fd_run(fd_body body, const void *args, ptrdiff_t items, int threads);
  * by its next call. NULL when there is none, and the run then reports it. */
 void *fd_scratch(size_t bytes);
 
+/* Let the process keep freed memory for its next arrays instead of handing it back to the system
+ * and paying a page fault for every 4 KiB of them. Returns 0 where that cannot be told (parallel.c). */
+int fd_keep_freed_memory(void);
+
 /* ---- arguments ---- */
 
 /* A sliding window over planes: convolution, pooling, im2col. */

@@ -9,6 +9,9 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #if defined(_WIN32)
 #include <malloc.h>
 #include <windows.h>
@@ -163,6 +166,15 @@ void *fd_scratch(size_t bytes)
     void *block = own_scratch(bytes);
     if (!block) out_of_memory = 1;
     return block;
+}
+
+int fd_keep_freed_memory(void)
+{
+#if defined(__GLIBC__)
+    return mallopt(M_MMAP_THRESHOLD, 32 << 20) && mallopt(M_TRIM_THRESHOLD, 512 << 20);
+#else
+    return 0;
+#endif
 }
 
 int fd_run(fd_body body, const void *args, ptrdiff_t items, int threads)
