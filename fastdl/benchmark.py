@@ -15,7 +15,6 @@ import numpy as np
 
 from . import ops
 from ._kernels._table import BACKENDS
-from .backend import get_num_threads, set_num_threads
 from .errors import ArgumentError, BackendUnavailableError, FastdlError
 
 REFERENCE = "reference"
@@ -240,9 +239,6 @@ def runners(case: Case) -> dict[str, Callable[[], tuple]]:
     def runner(backend: str) -> Callable[[], tuple]:
         return partial(case.run, *case.arrays(), backend=backend, **case.options)
 
-    # Numba, imported on its first use, ignores OMP_NUM_THREADS and overrides it for the OpenMP
-    # runtime that it shares with the native kernels: all get what held before.
-    threads = get_num_threads()
     expected = runner(REFERENCE)()
     usable = {REFERENCE: runner(REFERENCE)}
     for name in (backend.name for backend in BACKENDS if backend.name != REFERENCE):
@@ -252,7 +248,6 @@ def runners(case: Case) -> dict[str, Callable[[], tuple]]:
             continue
         check(case, name, results, expected)
         usable[name] = runner(name)
-    set_num_threads(threads)
     return usable
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -54,7 +55,7 @@ def _number(kind: type, low: float, *, above: bool = False) -> Callable[[str], A
             value = kind(text)
         except ValueError:
             value = None
-        if value is None or not (value > low if above else value >= low):
+        if value is None or not (low < value if above else low <= value) or value == math.inf:
             noun = "an integer" if kind is int else "a number"
             raise argparse.ArgumentTypeError(
                 f"expected {noun} {'above' if above else 'of at least'} {low}, got {text!r}")

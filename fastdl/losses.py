@@ -19,11 +19,11 @@ class Loss:
 
     def value(self, y: np.ndarray, t: Any) -> tuple[float, tuple[Any, ...]]:
         """The loss, and what `gradient` needs."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define value")
 
     def gradient(self, *saved: Any) -> np.ndarray:
         """Gradient with respect to y."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define gradient")
 
     def count_correct(self, y: np.ndarray, t: Any) -> int | None:
         """How many samples are predicted right; None where that means nothing."""

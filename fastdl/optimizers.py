@@ -51,7 +51,7 @@ class Optimizer:
 
     def step_of(self, w: np.ndarray, dw: np.ndarray, state: dict[str, Any]) -> None:
         """Change one parameter and its state in place."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define step_of")
 
     def update(self, params: MutableMapping[str, np.ndarray],
                grads: Mapping[str, np.ndarray]) -> None:

@@ -334,6 +334,7 @@ def test_version(capsys):
     (("train", "--epochs", "many"), "--epochs: expected an integer of at least 1, got 'many'"),
     (("train", "--batch-size", "-1"), "--batch-size: expected an integer of at least 1"),
     (("train", "--lr", "0"), "--lr: expected a number above 0, got '0'"),
+    (("train", "--lr", "inf"), "--lr: expected a number above 0, got 'inf'"),
     (("train", "--lr", "nan"), "--lr: expected a number above 0, got 'nan'"),
     (("train", "--model", "resnet0"), "--model: invalid choice: 'resnet0'"),
     (("train", "--dataset", "imagenet"), "--dataset: invalid choice: 'imagenet'"),
