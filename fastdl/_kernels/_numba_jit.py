@@ -17,6 +17,7 @@ Numba's threads have limits that a user should not meet.
 
 import contextlib
 import functools
+import inspect
 import os
 import threading
 import types
@@ -108,6 +109,27 @@ def const(array):
 def const_flat(array):
     """The same as one row."""
     return const(array.reshape(-1))
+
+
+def planar(*outputs):
+    """For a kernel that knows only C-contiguous maps: channels-last ones are copied, and the
+    parameters named `outputs` are copied back."""
+    def decorate(kernel):
+        names = tuple(inspect.signature(kernel).parameters)
+
+        @functools.wraps(kernel)
+        def of_any_layout(*args):
+            if all(a.flags.c_contiguous for a in args if isinstance(a, np.ndarray)):
+                return kernel(*args)
+            own = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in args]
+            kernel(*own)
+            for name, given, copy in zip(names, args, own, strict=True):
+                if name in outputs and copy is not given:
+                    given[...] = copy
+
+        return of_any_layout
+
+    return decorate
 
 
 def optional(array, dtype):

@@ -3,6 +3,8 @@
 - Floating arrays keep their dtype (float16, float32, float64) and must agree with each other.
 - Integers and booleans become the dtype of the other arrays of the call, or float32.
 - Other byte orders and layouts are copied once into a native, C-contiguous array.
+- Feature maps (N, C, ...) may also be channels-last: in memory (N, ..., C). Where an operation takes
+  both, its results have the layout of its first array, and the others are brought to it.
 """
 
 from collections.abc import Sequence
@@ -47,6 +49,34 @@ def common(operation: str, **arrays: Any) -> list[Any]:
     lead = real(operation, leader, given[leader])
     return [None if a is None else real_like(operation, name, a, lead, leader)
             for name, a in arrays.items()]
+
+
+def is_channels_last(array: Array) -> bool:
+    """Whether (N, C, ...) lies in memory as (N, ..., C), and not also as (N, C, ...)."""
+    return (array.ndim > 2 and not array.flags.c_contiguous
+            and np.moveaxis(array, 1, -1).flags.c_contiguous)
+
+
+def maps(operation: str, name: str, array: Any, ndim: int | None = None) -> Array:
+    """`real` for feature maps (N, C, ...), which may stay channels-last."""
+    if isinstance(array, np.ndarray) and is_channels_last(array):
+        return np.moveaxis(real(operation, name, np.moveaxis(array, 1, -1), ndim), -1, 1)
+    return real(operation, name, array, ndim)
+
+
+def maps_like(operation: str, name: str, array: Any, other: Array, other_name: str) -> Array:
+    """`array` ready for a kernel, of `other`'s dtype and layout."""
+    if not is_channels_last(other) or np.ndim(array) != other.ndim:
+        return real_like(operation, name, array, other, other_name)
+    last = np.moveaxis(np.asarray(array), 1, -1)
+    return np.moveaxis(real_like(operation, name, last, other, other_name), -1, 1)
+
+
+def empty_maps(shape: tuple[int, ...], like: Array) -> Array:
+    """An array (N, C, ...) of `like`'s dtype and layout."""
+    if not is_channels_last(like):
+        return np.empty(shape, like.dtype)
+    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), like.dtype), -1, 1)
 
 
 def _is_ready(array: Any) -> bool:

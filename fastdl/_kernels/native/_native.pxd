@@ -126,6 +126,12 @@ cdef void *buffer2(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1) e
 cdef void *buffer4(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1, Py_ssize_t n2,
                    Py_ssize_t n3) except? NULL
 
+# The same for feature maps, and whether such maps lie channels-last: as (N, H, W, C), or (N, L, C),
+# in memory, and not also as their shape says.
+cdef void *maps4(object array, fd_dtype dtype, Py_ssize_t N, Py_ssize_t C, Py_ssize_t H,
+                 Py_ssize_t W, bint channels_last) except? NULL
+cdef bint is_channels_last(object array) except -1
+
 # The same, or NULL for None.
 cdef void *optional1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL
 

@@ -89,6 +89,20 @@ cdef void *buffer4(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1, P
     return cnp.PyArray_DATA(array)
 
 
+cdef bint is_channels_last(object array) except -1:
+    return (isinstance(array, cnp.ndarray) and cnp.PyArray_NDIM(array) > 2
+            and not cnp.PyArray_IS_C_CONTIGUOUS(array)
+            and cnp.PyArray_IS_C_CONTIGUOUS(array.swapaxes(1, -1) if array.ndim == 3
+                                            else array.transpose(0, 2, 3, 1)))
+
+
+cdef void *maps4(object array, fd_dtype dtype, Py_ssize_t N, Py_ssize_t C, Py_ssize_t H,
+                 Py_ssize_t W, bint channels_last) except? NULL:
+    if channels_last:
+        return buffer4(array.transpose(0, 2, 3, 1), dtype, N, H, W, C)
+    return buffer4(array, dtype, N, C, H, W)
+
+
 cdef void *optional1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL:
     return NULL if array is None else buffer1(array, dtype, n0)
 
