@@ -145,6 +145,9 @@ cdef int set_window(fd_window *window, tuple x, tuple output, tuple kernel, tupl
 # How many threads `work` (scalar operations or elements moved) is worth.
 cdef int threads_for(double work) noexcept nogil
 
+# Memory that all threads of the next runs may use, until this thread asks again (packed weights).
+cdef void *shared_scratch(size_t bytes) except NULL
+
 # Run the kernel over [0, items), split over as many threads as `work` is worth.
 cdef int run(fd_kernel kernel, fd_dtype dtype, const void *args, Py_ssize_t items,
              double work) except -1

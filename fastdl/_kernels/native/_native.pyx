@@ -18,6 +18,7 @@ cdef extern from "fastdl_native.h" nogil:
     int fd_threads_for(double work)
     int fd_init_threads()
     int fd_keep_freed_memory()
+    void *fd_shared_scratch(size_t bytes)
     int fd_run(fd_body body, const void *args, Py_ssize_t items, int threads)
 
 cnp.import_array()
@@ -138,6 +139,13 @@ cdef int set_window(fd_window *window, tuple x, tuple output, tuple kernel, tupl
 
 cdef int threads_for(double work) noexcept nogil:
     return fd_threads_for(work)
+
+
+cdef void *shared_scratch(size_t bytes) except NULL:
+    cdef void *memory = fd_shared_scratch(bytes)
+    if memory == NULL:
+        raise MemoryError(f"native kernel: no memory for {bytes} bytes of shared scratch")
+    return memory
 
 
 cdef int run(fd_kernel kernel, fd_dtype dtype, const void *args, Py_ssize_t items,

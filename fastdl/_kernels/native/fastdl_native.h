@@ -53,6 +53,11 @@ int fd_run(fd_body body, const void *args, ptrdiff_t items, int threads);
  * by its next call. NULL when there is none, and the run then reports it. */
 void *fd_scratch(size_t bytes);
 
+/* A second such block, for who calls fd_run: taken before, its pointer handed on in the arguments,
+ * it may be read and written by all threads of that run, and of the next ones too, until the
+ * calling thread asks again. NULL when there is no memory. */
+void *fd_shared_scratch(size_t bytes);
+
 /* Let the process keep freed memory for its next arrays instead of handing it back to the system
  * and paying a page fault for every 4 KiB of them. Returns 0 where that cannot be told (parallel.c). */
 int fd_keep_freed_memory(void);

@@ -97,35 +97,38 @@ static void run_part(fd_body body, const void *args, ptrdiff_t items, int part, 
     restore_mode(before);
 }
 
-/* ---- what each thread keeps: one block of memory, freed when the thread ends ---- */
+/* ---- what each thread keeps: two blocks of memory, freed when the thread ends ---- */
+enum { OWN, SHARED, BLOCKS };
+
 typedef struct {
-    void *block;
+    void *memory;
     size_t bytes;
-} scratch;
+} block;
 
 #if defined(_WIN32)
-static void free_block(void *p) { _aligned_free(p); }
-static void *new_block(size_t bytes) { return _aligned_malloc(bytes, 64); }
+static void free_memory(void *p) { _aligned_free(p); }
+static void *new_memory(size_t bytes) { return _aligned_malloc(bytes, 64); }
 static DWORD key = FLS_OUT_OF_INDEXES;
 static void *get_slot(void) { return FlsGetValue(key); }
 static int set_slot(void *p) { return FlsSetValue(key, p) != 0; }
 #else
-static void free_block(void *p) { free(p); }
-static void *new_block(size_t bytes) { return aligned_alloc(64, bytes); }
+static void free_memory(void *p) { free(p); }
+static void *new_memory(size_t bytes) { return aligned_alloc(64, bytes); }
 static pthread_key_t key;
 static void *get_slot(void) { return pthread_getspecific(key); }
 static int set_slot(void *p) { return pthread_setspecific(key, p) == 0; }
 #endif
 
 #if defined(_WIN32)
-static void NTAPI free_scratch(void *slot)
+static void NTAPI free_blocks(void *slot)
 #else
-static void free_scratch(void *slot)
+static void free_blocks(void *slot)
 #endif
 {
-    if (!slot) return;
-    free_block(((scratch *)slot)->block);
-    free(slot);
+    block *blocks = slot;
+    if (!blocks) return;
+    for (int i = 0; i < BLOCKS; i++) free_memory(blocks[i].memory);
+    free(blocks);
 }
 
 static void in_child(void) { forked = 1; }
@@ -134,39 +137,43 @@ int fd_init_threads(void)
 {
 #if defined(_WIN32)
     (void)in_child;
-    key = FlsAlloc(free_scratch);
+    key = FlsAlloc(free_blocks);
     return key != FLS_OUT_OF_INDEXES;
 #else
-    return pthread_key_create(&key, free_scratch) == 0 && pthread_atfork(NULL, NULL, in_child) == 0;
+    return pthread_key_create(&key, free_blocks) == 0 && pthread_atfork(NULL, NULL, in_child) == 0;
 #endif
 }
 
-static void *own_scratch(size_t bytes)
+/* The calling thread's block number `which`, grown to at least `bytes`. */
+static void *grown(int which, size_t bytes)
 {
-    scratch *mine = get_slot();
-    if (!mine) {
-        mine = calloc(1, sizeof *mine);
-        if (!mine) return NULL;
-        if (!set_slot(mine)) {
-            free(mine);
+    block *blocks = get_slot();
+    if (!blocks) {
+        blocks = calloc(BLOCKS, sizeof *blocks);
+        if (!blocks) return NULL;
+        if (!set_slot(blocks)) {
+            free(blocks);
             return NULL;
         }
     }
-    if (mine->bytes < bytes) {
-        bytes = (bytes + 4095) / 4096 * 4096;
-        free_block(mine->block);
-        mine->block = new_block(bytes);
-        mine->bytes = mine->block ? bytes : 0;
+    block *it = &blocks[which];
+    if (!it->memory || it->bytes < bytes) {
+        bytes = (bytes / 4096 + 1) * 4096;
+        free_memory(it->memory);
+        it->memory = new_memory(bytes);
+        it->bytes = it->memory ? bytes : 0;
     }
-    return mine->block;
+    return it->memory;
 }
 
 void *fd_scratch(size_t bytes)
 {
-    void *block = own_scratch(bytes);
-    if (!block) out_of_memory = 1;
-    return block;
+    void *memory = grown(OWN, bytes);
+    if (!memory) out_of_memory = 1;
+    return memory;
 }
+
+void *fd_shared_scratch(size_t bytes) { return grown(SHARED, bytes); }
 
 int fd_keep_freed_memory(void)
 {
