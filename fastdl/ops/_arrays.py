@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .._kernels._dispatch import kernel as kernel
+from .._kernels._dispatch import wanted as wanted
 from ..errors import ArgumentError, DTypeError, ShapeError
 
 Array: TypeAlias = np.ndarray

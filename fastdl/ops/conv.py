@@ -1,10 +1,14 @@
 """Two-dimensional convolution and its gradients."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backend import get_conv_algorithm, known_conv_algorithm
 from ..errors import ArgumentError, ShapeError
+from . import _im2col_conv
 from ._arrays import (
     Array,
     Pair,
@@ -15,6 +19,7 @@ from ._arrays import (
     kernel,
     maps_like,
     pair,
+    wanted,
     window_output,
 )
 
@@ -50,6 +55,30 @@ def _checked(operation: str, x: Array, w: Array, stride: Pair, padding: Pair, di
         raise ShapeError(f"{operation}: weight {w.shape} is empty")
     output = window_output(operation, x.shape[2:], w.shape[2:], *window[:3])
     return window, (x.shape[0], w.shape[0], *output)
+
+
+def _algorithm(operation: str, asked: str | None, x: Array, w: Array, window: _Window) -> str:
+    """The algorithm to run: the one of this call, or else the one set for all."""
+    name = get_conv_algorithm() if asked is None else known_conv_algorithm(operation, asked)
+    if name != "winograd":
+        return name
+    if w.shape[2:] != (3, 3) or window.stride != (1, 1) or window.dilation != (1, 1):
+        if asked is not None:
+            raise ArgumentError(f"{operation}: algorithm 'winograd' is for 3x3 filters with stride "
+                                f"1 and dilation 1, got weight {w.shape}, stride {window.stride}, "
+                                f"dilation {window.dilation}")
+        return "direct"
+    return "winograd" if x.dtype == np.float32 else "direct"
+
+
+def _kernel(name: str, x: Array, algorithm: str, backend: str | None) -> Callable[..., None]:
+    """The kernel `name`, or what stands for it where im2col was asked for."""
+    function = kernel(name, x, backend)
+    if algorithm != "im2col":
+        return function
+    # The parts run where the convolution would have.
+    chosen, _ = wanted("conv2d", backend)
+    return partial(getattr(_im2col_conv, name), lambda part: kernel(part, x, chosen))
 
 
 def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1,
@@ -90,8 +119,9 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, d
     if residual is not None:
         residual = maps_like("conv2d", "residual", residual, x, "x")
         expect_shape("conv2d", "residual", residual, shape, "the shape of the output")
+    algorithm = _algorithm("conv2d", algorithm, x, w, window)
     y = empty_maps(shape, x)
-    kernel("conv2d", x, backend)(x, w, b, residual, y, *window, bool(relu), "auto")
+    _kernel("conv2d", x, algorithm, backend)(x, w, b, residual, y, *window, bool(relu), algorithm)
     return y
 
 
@@ -106,7 +136,7 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
     dy : (N, OC, OH, OW), gradient of the output
     x, w, stride, padding, dilation, groups : as they were in `conv2d`
     bias, need_dx : False leaves ``db`` or ``dx`` out (None)
-    algorithm : as in `conv2d`; need not be the same
+    algorithm : as in `conv2d`, but need not be the same
 
     Returns
     -------
@@ -117,11 +147,12 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
     window, shape = _checked(name, x, w, stride, padding, dilation, groups)
     dy = maps_like(name, "dy", dy, x, "x")
     expect_shape(name, "dy", dy, shape, "the shape of the output")
+    algorithm = _algorithm(name, algorithm, x, w, window)
     dw = np.empty(w.shape, w.dtype)
     db = np.empty(w.shape[:1], w.dtype) if bias else None
-    kernel("conv2d_backward_weight", x, backend)(dy, x, dw, db, *window, "auto")
+    _kernel("conv2d_backward_weight", x, algorithm, backend)(dy, x, dw, db, *window, algorithm)
     dx = None
     if need_dx:
         dx = empty_maps(x.shape, x)
-        kernel("conv2d_backward_input", x, backend)(dy, w, dx, *window, "auto")
+        _kernel("conv2d_backward_input", x, algorithm, backend)(dy, w, dx, *window, algorithm)
     return dx, dw, db
