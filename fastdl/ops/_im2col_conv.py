@@ -74,7 +74,7 @@ def _as_matrix(w: Array) -> Array:
 def _pixels(maps: Array) -> Array:
     """(N, C, H, W) as (N * H * W, C): a view of channels-last maps, a copy of others."""
     N, C, H, W = maps.shape
-    return maps.transpose(0, 2, 3, 1).reshape(N * H * W, C)
+    return np.ascontiguousarray(maps.transpose(0, 2, 3, 1)).reshape(N * H * W, C)
 
 
 def _fill(maps: Array, pixels: Array) -> None:
