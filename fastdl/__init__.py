@@ -21,8 +21,10 @@ from . import (
 )
 from .backend import (
     explain,
+    get_conv_algorithm,
     get_num_threads,
     set_backend,
+    set_conv_algorithm,
     set_num_threads,
     show_config,
     use_backend,
@@ -61,7 +63,8 @@ __all__ = [
     "ArgumentError", "BackendUnavailableError", "CheckpointError", "DTypeError", "DataError",
     "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList", "Sequential",
     "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors", "explain",
-    "flatten", "get_num_threads", "initializers", "layers", "leaky_relu", "losses", "mean",
-    "models", "multiply", "ops", "optimizers", "random", "relu", "seed", "set_backend",
-    "set_num_threads", "show_config", "sigmoid", "softmax", "tanh", "use_backend",
+    "flatten", "get_conv_algorithm", "get_num_threads", "initializers", "layers", "leaky_relu",
+    "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu", "seed",
+    "set_backend", "set_conv_algorithm", "set_num_threads", "show_config", "sigmoid", "softmax",
+    "tanh", "use_backend",
 ]

@@ -1,4 +1,4 @@
-"""Which implementation runs, how many threads it uses, and why.
+"""Which implementation runs, by which algorithm, how many threads it uses, and why.
 
 Precedence: the argument ``backend=`` > `use_backend` > `set_backend` > the environment variable
 ``FASTDL_BACKEND`` > ``"auto"``.
@@ -106,6 +106,57 @@ def explain(operation: str, x: Any = None) -> _Text:
     return _Text("\n".join(lines))
 
 
+CONV_ALGORITHMS = ("auto", "direct", "winograd", "im2col")
+_conv_algorithm = "auto"
+
+
+def known_conv_algorithm(source: str, name: str) -> str:
+    """`name`, if it is that of a convolution algorithm; errors name `source`."""
+    if not isinstance(name, str) or name not in CONV_ALGORITHMS:
+        raise ArgumentError(f"{source}: unknown algorithm {name!r}; there are: "
+                            f"{', '.join(CONV_ALGORITHMS)}")
+    return name
+
+
+def set_conv_algorithm(name: str) -> None:
+    """Choose how the whole process computes convolutions and their gradients.
+
+    The argument ``algorithm=`` of `fastdl.ops.conv2d` chooses for one call.
+
+    Parameters
+    ----------
+    name : "auto", "direct", "winograd" or "im2col"
+        - "auto": the fastest, by a rule made from measurements.
+        - "direct": sums of products as the definition has them, in any case.
+        - "winograd": fewer multiplications (Lavin & Gray, 2016), at a few more bits of rounding,
+          for 3x3 filters with stride 1 and dilation 1 in float32; the rest is direct.
+          As the argument of a call with another window, it is an error.
+        - "im2col": all receptive fields are written out, then one matrix product is made.
+          It takes much memory; here for comparison, and because it is how the method is taught.
+
+        float64 is never computed by Winograd's algorithm. The backends "numba" and "reference"
+        have one way beside im2col, and take it whichever of the other names is chosen.
+
+    Raises
+    ------
+    ArgumentError
+        for a name that does not exist
+
+    >>> import fastdl as fd
+    >>> fd.set_conv_algorithm("direct")
+    >>> fd.get_conv_algorithm()
+    'direct'
+    >>> fd.set_conv_algorithm("auto")
+    """
+    global _conv_algorithm
+    _conv_algorithm = known_conv_algorithm("set_conv_algorithm", name)
+
+
+def get_conv_algorithm() -> str:
+    """The name that `set_conv_algorithm` was given last; "auto" before."""
+    return _conv_algorithm
+
+
 def _native() -> Any:
     """The native module, or None in a build without it."""
     try:
@@ -187,6 +238,7 @@ def config() -> dict[str, Any]:
         "instruction sets built": ", ".join(native.isa_names()) if native else "none",
         "threads": get_num_threads(),
         "OpenMP": bool(native and native.has_openmp()),
+        "convolution algorithm": get_conv_algorithm(),
         "backends": {backend.name: _dispatch.candidates("relu", "float32")[i].reason or "available"
                      for i, backend in enumerate(BACKENDS)},
         "FASTDL_BACKEND": os.environ.get(_dispatch.ENVIRONMENT_VARIABLE, "not set"),

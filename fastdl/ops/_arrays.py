@@ -5,34 +5,40 @@
 - Other byte orders and layouts are copied once into a native, C-contiguous array.
 - Feature maps (N, C, ...) may also be channels-last: in memory (N, ..., C). Where an operation takes
   both, its results have the layout of its first array, and the others are brought to it.
+- The factors of a matrix product may be slices whose rows, or columns, lie apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from .._kernels._dispatch import kernel as kernel
+from .._kernels._dispatch import wanted as wanted
 from ..errors import ArgumentError, DTypeError, ShapeError
 
 Array: TypeAlias = np.ndarray
 Pair: TypeAlias = int | Sequence[int]
+Layout: TypeAlias = Callable[[Array], bool]     # whether an array need not be copied
 
 _FLOATS = "efd"                 # numpy's characters for float16, float32, float64
+_CONTIGUOUS: Mapping[str, Layout] = {}
 
 
-def real(operation: str, name: str, array: Any, ndim: int | None = None) -> Array:
-    """`array` ready for a kernel; `ndim` is the rank it must have."""
-    if not _is_ready(array):
+def real(operation: str, name: str, array: Any, ndim: int | None = None,
+         layout: Layout | None = None) -> Array:
+    """`array` ready for a kernel; `ndim` is the rank it must have, `layout` what it may be too."""
+    if not _is_ready(array, layout):
         array = _prepared(operation, name, array, np.dtype(np.float32))
     if ndim is not None and array.ndim != ndim:
         raise ShapeError(f"{operation}: {name} must have {ndim} dimensions, got {array.shape}")
     return array
 
 
-def real_like(operation: str, name: str, array: Any, other: Array, other_name: str) -> Array:
+def real_like(operation: str, name: str, array: Any, other: Array, other_name: str,
+              layout: Layout | None = None) -> Array:
     """`array` ready for a kernel, of `other`'s dtype."""
-    if not _is_ready(array):
+    if not _is_ready(array, layout):
         array = _prepared(operation, name, array, other.dtype)
     if array.dtype != other.dtype:
         raise DTypeError(f"{operation}: {name} is {array.dtype} but {other_name} is "
@@ -40,14 +46,18 @@ def real_like(operation: str, name: str, array: Any, other: Array, other_name: s
     return array
 
 
-def common(operation: str, **arrays: Any) -> list[Any]:
-    """All `arrays` ready for a kernel and of one dtype; None stays None."""
+def common(operation: str, layouts: Mapping[str, Layout] = _CONTIGUOUS,
+           **arrays: Any) -> list[Any]:
+    """All `arrays` ready for a kernel and of one dtype; None stays None.
+
+    `layouts` says of some of them in which layouts, beside the usual one, they may stay.
+    """
     given = {name: np.asarray(a) for name, a in arrays.items() if a is not None}
     leader = next((name for name, a in given.items() if a.dtype.kind == "f"), None)
     if leader is None:
         return [None if a is None else real(operation, name, a) for name, a in arrays.items()]
-    lead = real(operation, leader, given[leader])
-    return [None if a is None else real_like(operation, name, a, lead, leader)
+    lead = real(operation, leader, given[leader], layout=layouts.get(leader))
+    return [None if a is None else real_like(operation, name, a, lead, leader, layouts.get(name))
             for name, a in arrays.items()]
 
 
@@ -79,12 +89,22 @@ def empty_maps(shape: tuple[int, ...], like: Array) -> Array:
     return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), like.dtype), -1, 1)
 
 
-def _is_ready(array: Any) -> bool:
+def has_rows(array: Array) -> bool:
+    """Whether this is a matrix made of contiguous rows, one after another, maybe with gaps."""
+    if array.ndim != 2 or array.flags.c_contiguous:
+        return array.ndim == 2
+    between, along = array.strides
+    return (along == array.itemsize and between % along == 0
+            and between >= array.shape[1] * along)
+
+
+def _is_ready(array: Any, layout: Layout | None) -> bool:
     """Whether `array` may go to a kernel as it is."""
     if type(array) is not np.ndarray:
         return False
     dtype, flags = array.dtype, array.flags
-    return (dtype.char in _FLOATS and dtype.isnative and flags.c_contiguous and flags.aligned)
+    return (dtype.char in _FLOATS and dtype.isnative and flags.aligned
+            and (flags.c_contiguous or (layout is not None and layout(array))))
 
 
 def _prepared(operation: str, name: str, array: Any, dtype_of_integers: np.dtype) -> Array:

@@ -1,11 +1,29 @@
 """Two-dimensional convolution and its gradients."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backend import get_conv_algorithm, known_conv_algorithm
 from ..errors import ArgumentError, ShapeError
-from ._arrays import Array, Pair, common, expect_shape, kernel, pair, real_like, window_output
+from . import _im2col_conv
+from ._arrays import (
+    Array,
+    Pair,
+    common,
+    empty_maps,
+    expect_shape,
+    is_channels_last,
+    kernel,
+    maps_like,
+    pair,
+    wanted,
+    window_output,
+)
+
+_MAPS = {"x": is_channels_last}
 
 
 class _Window(NamedTuple):
@@ -39,21 +57,50 @@ def _checked(operation: str, x: Array, w: Array, stride: Pair, padding: Pair, di
     return window, (x.shape[0], w.shape[0], *output)
 
 
+def _algorithm(operation: str, asked: str | None, x: Array, w: Array, window: _Window) -> str:
+    """The algorithm to run: the one of this call, or else the one set for all."""
+    name = get_conv_algorithm() if asked is None else known_conv_algorithm(operation, asked)
+    if name != "winograd":
+        return name
+    if w.shape[2:] != (3, 3) or window.stride != (1, 1) or window.dilation != (1, 1):
+        if asked is not None:
+            raise ArgumentError(f"{operation}: algorithm 'winograd' is for 3x3 filters with stride "
+                                f"1 and dilation 1, got weight {w.shape}, stride {window.stride}, "
+                                f"dilation {window.dilation}")
+        return "direct"
+    return "winograd" if x.dtype == np.float32 else "direct"
+
+
+def _kernel(name: str, x: Array, algorithm: str, backend: str | None) -> Callable[..., None]:
+    """The kernel `name`, or what stands for it where im2col was asked for."""
+    function = kernel(name, x, backend)
+    if algorithm != "im2col":
+        return function
+    # The parts run where the convolution would have.
+    chosen, _ = wanted("conv2d", backend)
+    return partial(getattr(_im2col_conv, name), lambda part: kernel(part, x, chosen))
+
+
 def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1,
-           groups: int = 1, *, backend: str | None = None) -> Array:
+           groups: int = 1, *, residual: Any = None, relu: bool = False,
+           algorithm: str | None = None, backend: str | None = None) -> Array:
     """Cross-correlate `x` with the filters `w` (LeCun et al., 1989).
 
     Parameters
     ----------
-    x : (N, C, H, W)
+    x : (N, C, H, W), in memory as its shape says or channels-last
     w : (OC, C / groups, KH, KW)
     b : (OC,), optional
     stride, padding, dilation : an integer, or (height, width); padding is zeros
     groups : channels are split into this many independent convolutions; C for depthwise
+    residual : (N, OC, OH, OW), optional: added to the output
+    relu : whether negative outputs then become 0
+    algorithm : "auto", "direct", "winograd" or "im2col"; see `fastdl.set_conv_algorithm`, whose
+        choice holds if this is None
 
     Returns
     -------
-    (N, OC, OH, OW) with ``OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1``, OW alike
+    (N, OC, OH, OW) with ``OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1``, OW alike; of x's layout
 
     Raises
     ------
@@ -65,18 +112,22 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, d
     array([[[[4.5, 4.5],
              [4.5, 4.5]]]])
     """
-    x, w, b = common("conv2d", x=x, weight=w, bias=b)
+    x, w, b = common("conv2d", _MAPS, x=x, weight=w, bias=b)
     window, shape = _checked("conv2d", x, w, stride, padding, dilation, groups)
     if b is not None:
         expect_shape("conv2d", "bias", b, (w.shape[0],), "one for each output channel")
-    y = np.empty(shape, x.dtype)
-    kernel("conv2d", x, backend)(x, w, b, y, *window)
+    if residual is not None:
+        residual = maps_like("conv2d", "residual", residual, x, "x")
+        expect_shape("conv2d", "residual", residual, shape, "the shape of the output")
+    algorithm = _algorithm("conv2d", algorithm, x, w, window)
+    y = empty_maps(shape, x)
+    _kernel("conv2d", x, algorithm, backend)(x, w, b, residual, y, *window, bool(relu), algorithm)
     return y
 
 
 def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0,
                     dilation: Pair = 1, groups: int = 1, *, bias: bool = True,
-                    need_dx: bool = True,
+                    need_dx: bool = True, algorithm: str | None = None,
                     backend: str | None = None) -> tuple[Array | None, Array, Array | None]:
     """Gradients of `conv2d`.
 
@@ -85,21 +136,23 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
     dy : (N, OC, OH, OW), gradient of the output
     x, w, stride, padding, dilation, groups : as they were in `conv2d`
     bias, need_dx : False leaves ``db`` or ``dx`` out (None)
+    algorithm : as in `conv2d`, but need not be the same
 
     Returns
     -------
-    dx, dw, db : of the shapes of x, w and b
+    dx, dw, db : of the shapes of x, w and b; dx is of x's layout
     """
     name = "conv2d_backward"
-    x, w = common(name, x=x, weight=w)
+    x, w = common(name, _MAPS, x=x, weight=w)
     window, shape = _checked(name, x, w, stride, padding, dilation, groups)
-    dy = real_like(name, "dy", dy, x, "x")
+    dy = maps_like(name, "dy", dy, x, "x")
     expect_shape(name, "dy", dy, shape, "the shape of the output")
+    algorithm = _algorithm(name, algorithm, x, w, window)
     dw = np.empty(w.shape, w.dtype)
     db = np.empty(w.shape[:1], w.dtype) if bias else None
-    kernel("conv2d_backward_weight", x, backend)(dy, x, dw, db, *window)
+    _kernel("conv2d_backward_weight", x, algorithm, backend)(dy, x, dw, db, *window, algorithm)
     dx = None
     if need_dx:
-        dx = np.empty(x.shape, x.dtype)
-        kernel("conv2d_backward_input", x, backend)(dy, w, dx, *window)
+        dx = empty_maps(x.shape, x)
+        _kernel("conv2d_backward_input", x, algorithm, backend)(dy, w, dx, *window, algorithm)
     return dx, dw, db

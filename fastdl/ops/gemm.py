@@ -6,29 +6,37 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ._arrays import Array, common, expect_shape, kernel, real_like
+from ._arrays import Array, common, expect_shape, has_rows, kernel, real_like
 
 
 def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha: float = 1.0,
-         beta: float = 0.0, c: Any = None, bias: Any = None,
+         beta: float = 0.0, c: Any = None, bias: Any = None, relu: bool = False,
          backend: str | None = None) -> Array:
-    """``alpha * op(a) @ op(b) + beta * c + bias``.
+    """``alpha * op(a) @ op(b) + beta * c + bias``, or the larger of that and 0 with `relu`.
 
     Parameters
     ----------
-    a, b : (M, K) and (K, N), or their transposes with `trans_a`, `trans_b`
+    a, b : (M, K) and (K, N), or their transposes with `trans_a`, `trans_b`. Slices and transposes
+        of larger matrices are read where they are, unless neither their rows nor their columns are
+        contiguous
     c : (M, N), required when `beta` is not 0; it is not changed
     bias : (N,), added to every row
+    relu : whether negative elements of the result become 0
 
     Returns
     -------
     (M, N) array
 
+    Raises
+    ------
+    ShapeError, DTypeError
+        before any kernel runs
+
     >>> gemm(np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]]), bias=np.array([10.0, 20.0]))
     array([[11., 22.],
            [13., 24.]])
     """
-    a, b, c, bias = common("gemm", a=a, b=b, c=c, bias=bias)
+    a, b, c, bias = common("gemm", _FACTORS, a=a, b=b, c=c, bias=bias)
     if a.ndim != 2 or b.ndim != 2:
         raise ShapeError(f"gemm: a and b must have 2 dimensions, got {a.shape} and {b.shape}")
     M, K = a.shape[::-1] if trans_a else a.shape
@@ -45,19 +53,39 @@ def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha:
         out = c.copy()
     else:
         out = np.empty((M, N), a.dtype)
-    kernel("gemm", a, backend)(a, b, bias, out, bool(trans_a), bool(trans_b), float(alpha),
-                               float(beta))
+    a, trans_a = _by_rows(a, trans_a)
+    b, trans_b = _by_rows(b, trans_b)
+    kernel("gemm", a, backend)(a, b, bias, out, trans_a, trans_b, float(alpha), float(beta),
+                               bool(relu))
     return out
 
 
-def linear(x: Any, w: Any, b: Any = None, *, backend: str | None = None) -> Array:
-    """Dense layer, ``x @ w.T + b``.
+def _is_factor(array: Array) -> bool:
+    return has_rows(array) or has_rows(array.T)
+
+
+_FACTORS = {"a": _is_factor, "b": _is_factor}
+
+
+def _by_rows(array: Array, transposed: bool) -> tuple[Array, bool]:
+    """The same factor with its rows contiguous, which may be those of its transpose."""
+    return (array, bool(transposed)) if has_rows(array) else (array.T, not transposed)
+
+
+def linear(x: Any, w: Any, b: Any = None, *, relu: bool = False,
+           backend: str | None = None) -> Array:
+    """Dense layer, ``x @ w.T + b``, or ``max(x @ w.T + b, 0)`` with `relu`.
 
     Parameters
     ----------
     x : (N, in), or (..., in)
     w : (out, in)
     b : (out,), optional
+    relu : whether negative outputs become 0
+
+    Returns
+    -------
+    (N, out), or (..., out)
 
     >>> linear(np.array([[2.0, 3.0]]), np.array([[0.1, 0.2]]), np.array([0.5]))
     array([[1.3]])
@@ -67,7 +95,7 @@ def linear(x: Any, w: Any, b: Any = None, *, backend: str | None = None) -> Arra
     if b is not None:
         expect_shape("linear", "b", b, (w.shape[0],), "one for each row of w")
     y = np.empty((*x.shape[:-1], w.shape[0]), x.dtype)
-    kernel("gemm", x, backend)(_as_rows(x), w, b, _as_rows(y), False, True, 1.0, 0.0)
+    kernel("gemm", x, backend)(_as_rows(x), w, b, _as_rows(y), False, True, 1.0, 0.0, bool(relu))
     return y
 
 
@@ -82,11 +110,11 @@ def linear_backward(dy: Any, x: Any, w: Any, *, bias: bool = True, need_dx: bool
     product = kernel("gemm", x, backend)
     rows_x, rows_dy = _as_rows(x), _as_rows(dy)
     dw = np.empty(w.shape, w.dtype)
-    product(rows_dy, rows_x, None, dw, True, False, 1.0, 0.0)
+    product(rows_dy, rows_x, None, dw, True, False, 1.0, 0.0, False)
     dx = None
     if need_dx:
         dx = np.empty(x.shape, x.dtype)
-        product(rows_dy, w, None, _as_rows(dx), False, False, 1.0, 0.0)
+        product(rows_dy, w, None, _as_rows(dx), False, False, 1.0, 0.0, False)
     return dx, dw, rows_dy.sum(axis=0) if bias else None
 
 

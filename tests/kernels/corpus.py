@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from layouts import channels_last
 
 from fastdl import ops
 
@@ -96,13 +97,33 @@ for trans_a, trans_b in [(False, True), (True, False), (True, True)]:
              {"a": normal(*((K, M) if trans_a else (M, K))),
               "b": normal(*((N, K) if trans_b else (K, N)))},
              terms=K, trans_a=trans_a, trans_b=trans_b)
-case("gemm", "alpha, beta, bias", ops.gemm,
-     {"a": normal(9, 13), "b": normal(13, 5), "c": normal(9, 5), "bias": normal(5)},
-     terms=15, alpha=-0.5, beta=2.0)
+for M, K, N in [(9, 13, 5), (130, 300, 140), (1, 40, 70)]:
+    arrays = {"a": normal(M, K), "b": normal(K, N), "c": normal(M, N), "bias": normal(N)}
+    case("gemm", f"alpha, beta, bias {M}", ops.gemm, arrays, terms=K + 2, alpha=-0.5, beta=2.0)
+    case("gemm", f"ReLU {M}", ops.gemm, arrays, terms=K + 2, beta=1.0, relu=True)
+    case("gemm", f"ReLU of the product {M}", ops.gemm,
+         {"a": poisoned(arrays["a"]), "b": arrays["b"]}, terms=K, relu=True)
+
+
+def product_of_slices(a, b, **options):
+    """Factors whose rows lie apart."""
+    return ops.gemm(a[1:-2, 3:-4], b[2:-1, 1:-5], **options)
+
+
+for M, K, N in [(1, 20, 9), (17, 1, 5), (13, 31, 7), (131, 259, 101)]:
+    for trans_a in (False, True):
+        for trans_b in (False, True):
+            m, k = (K, M) if trans_a else (M, K)
+            i, j = (N, K) if trans_b else (K, N)
+            case("gemm", f"slices {trans_a} {trans_b} {M}", product_of_slices,
+                 {"a": normal(m + 3, k + 7), "b": normal(i + 3, j + 6)}, terms=K + 1,
+                 trans_a=trans_a, trans_b=trans_b)
 case("gemm", "NaN and infinities", ops.gemm,
      {"a": poisoned(normal(20, 30)), "b": normal(30, 18)}, terms=30)
 case("gemm", "dense layer", ops.linear,
      {"x": normal(3, 5, 40), "w": normal(30, 40), "b": normal(30)}, terms=41)
+case("gemm", "dense layer, ReLU", ops.linear,
+     {"x": normal(70, 90), "w": normal(50, 90), "b": normal(50)}, terms=91, relu=True)
 case("gemm", "dense layer backward", ops.linear_backward,
      {"dy": normal(9, 30), "x": normal(9, 40), "w": normal(30, 40)}, terms=40)
 
@@ -141,23 +162,50 @@ def _output(x_shape, w_shape, stride=1, padding=0, dilation=1, groups=1):
         for n, k, s, p, d in zip(x_shape[2:], w_shape[2:], *pairs, strict=True))
 
 
-def _convolution(name, x, w, dy, bias=True, **options):
+def of_channels_last(function):
+    """`function` on channels-last `x`, whose layout its first result then has."""
+    def call(*, x, **others):
+        result = function(x=channels_last(x), **others)
+        y = result[0] if isinstance(result, tuple) else result
+        assert y is None or x.shape[1] == 1 or np.moveaxis(y, 1, -1).flags.c_contiguous
+        return result
+
+    return call
+
+
+def _convolution(name, x, w, dy, bias=True, forward=ops.conv2d, backward=ops.conv2d_backward,
+                 **options):
     taps, pixels = w[0].size, dy[:, 0].size
-    case("conv2d", name, ops.conv2d, {"x": x, "w": w} | ({"b": normal(len(w))} if bias else {}),
+    case("conv2d", name, forward, {"x": x, "w": w} | ({"b": normal(len(w))} if bias else {}),
          terms=taps + 1, **options)
     arrays = {"dy": dy, "x": x, "w": w}
-    case("conv2d_backward_weight", name, ops.conv2d_backward, arrays,
+    case("conv2d_backward_weight", name, backward, arrays,
          terms=pixels + 1, bias=bias, need_dx=False, **options)
     # At the border of dx, a backend may take a tap that misses dy for zero times the weight, which
     # is NaN if the weight is not finite: not compared.
     if np.isfinite(w).all():
-        case("conv2d_backward_input", name, ops.conv2d_backward, arrays,
+        case("conv2d_backward_input", name, backward, arrays,
              terms=max(taps * len(w), pixels), bias=bias, **options)
 
 
 for name, (x_shape, w_shape, options) in CONV.items():
-    _convolution(name, normal(*x_shape), normal(*w_shape),
-                 normal(*_output(x_shape, w_shape, **options)), **options)
+    x, w, dy = normal(*x_shape), normal(*w_shape), normal(*_output(x_shape, w_shape, **options))
+    _convolution(name, x, w, dy, **options)
+    last = {"forward": of_channels_last(ops.conv2d),
+            "backward": of_channels_last(ops.conv2d_backward)}
+    _convolution(f"{name}, channels-last", x, w, dy, **last, **options)
+    _convolution(f"{name}, im2col", x, w, dy, algorithm="im2col", **options)
+    _convolution(f"{name}, im2col, channels-last", x, w, dy, algorithm="im2col", **last, **options)
+    if w_shape[2:] == (3, 3) and not options.keys() & {"stride", "dilation"}:
+        for algorithm in ("direct", "winograd"):
+            _convolution(f"{name}, {algorithm}", x, w, dy, algorithm=algorithm, **options)
+            _convolution(f"{name}, {algorithm}, channels-last", x, w, dy, algorithm=algorithm,
+                         **last, **options)
+    arrays = {"x": x, "w": w, "b": normal(len(w)), "residual": normal(*dy.shape)}
+    for algorithm in ("direct", "im2col"):
+        for function, title in [(ops.conv2d, ""), (last["forward"], ", channels-last")]:
+            case("conv2d", f"{name}, residual and ReLU, {algorithm}{title}", function, arrays,
+                 terms=w[0].size + 2, relu=True, algorithm=algorithm, **options)
 _convolution("no bias", normal(2, 3, 6, 6), normal(4, 3, 3, 3), normal(2, 4, 4, 4), bias=False)
 for groups in (1, 2, 4):
     x, w, dy = normal(3, 4, 12, 13), normal(8, 4 // groups, 3, 3), normal(3, 8, 10, 11)

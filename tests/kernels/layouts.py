@@ -3,12 +3,20 @@
 import numpy as np
 
 
-def contiguous(a):
-    return a
-
-
 def transposed(a):
     return np.ascontiguousarray(a.T).T
+
+
+def rows_apart(a):
+    """The last axis is contiguous, and lies in something wider."""
+    wide = np.zeros((*a.shape[:-1], a.shape[-1] + 3), a.dtype) if a.ndim else a
+    wide[..., 1:-2] = a
+    return wide[..., 1:-2]
+
+
+def channels_last(a):
+    """(N, C, ...) as (N, ..., C) in memory; other arrays as they are."""
+    return np.moveaxis(np.moveaxis(a, 1, -1).copy(), -1, 1) if a.ndim > 2 else a
 
 
 def sliced(a):
@@ -43,4 +51,6 @@ def byte_swapped(a):
     return a.astype(a.dtype.newbyteorder()) if a.dtype.kind == "f" else a
 
 
-LAYOUTS = [contiguous, transposed, sliced, reversed_, misaligned, read_only, byte_swapped]
+# The first are copied before a kernel runs; the others may reach it as they are.
+COPIED = [sliced, reversed_, misaligned, read_only, byte_swapped]
+KEPT = [transposed, rows_apart, channels_last]

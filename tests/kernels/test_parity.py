@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from comparison import assert_same
 from corpus import CASES, run, typical
-from layouts import LAYOUTS
+from layouts import COPIED, KEPT
 
 from fastdl._kernels._table import BACKENDS, OPERATIONS
 from fastdl.errors import BackendUnavailableError
@@ -49,7 +49,7 @@ def test_same_as_reference(case, dtype, backend, need_backend):
 
 
 @pytest.mark.parametrize("backend", [*OTHERS, "reference"])
-@pytest.mark.parametrize("layout", LAYOUTS[1:], ids=lambda layout: layout.__name__)
+@pytest.mark.parametrize("layout", COPIED, ids=lambda layout: layout.__name__)
 @each_kernel
 def test_memory_layout_changes_nothing(kernel, layout, backend, need_backend):
     need_backend(backend)
@@ -57,6 +57,17 @@ def test_memory_layout_changes_nothing(kernel, layout, backend, need_backend):
                       for layouts in ((), (layout,)))
     for name, value in plain.items():
         np.testing.assert_array_equal(awkward[name], value, name)
+
+
+@pytest.mark.parametrize("backend", [*OTHERS, "reference"])
+@pytest.mark.parametrize("layout", KEPT, ids=lambda layout: layout.__name__)
+@each_kernel
+def test_memory_layout_that_is_kept_changes_no_more_than_rounding(kernel, layout, backend,
+                                                                  need_backend):
+    need_backend(backend)
+    plain, awkward = (run(typical[kernel], backend, "float32", *layouts)
+                      for layouts in ((), (layout,)))
+    assert_same_results(awkward, plain, "float32", typical[kernel].terms)
 
 
 @pytest.mark.parametrize("backend", [*OTHERS, "reference"])

@@ -14,7 +14,7 @@ from fastdl._kernels._table import BACKENDS, OPERATIONS
 
 FOLDERS = {kernel: operation.folder for operation in OPERATIONS.values()
            for kernel in operation.kernels}
-OPTIONAL = {"b", "bias", "db", "running_mean", "running_var"}
+OPTIONAL = {"b", "bias", "db", "residual", "running_mean", "running_var"}
 
 
 def raw(kernel, backend):
@@ -185,6 +185,23 @@ def test_garbage_labels_read_and_write_nowhere_else(backend, rng, need_backend):
     raw("softmax_cross_entropy", backend)(p, t, np.empty_like(p), loss)
     check()
     np.testing.assert_allclose(loss[:2], np.log(4), rtol=1e-6)
+
+
+# ---- rows with gaps between them ----
+
+@each_backend
+@pytest.mark.parametrize(("M", "K", "N"), [(1, 9, 1), (5, 7, 3), (1, 300, 260), (150, 70, 133)])
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_gemm_leaves_the_gaps_between_rows(M, K, N, beta, backend, rng, need_backend):
+    need_backend(backend)
+    a, b, bias = (rng.standard_normal(shape) for shape in ((M, K), (K, N), (N,)))
+    wide = rng.standard_normal((M + 2, N + 5))
+    out, before = wide[1:-1, 2:-3], wide.copy()
+    expected = np.maximum(a @ b + beta * out + bias, 0)
+    raw("gemm", backend)(a, b, bias, out, False, False, 1.0, beta, True)
+    assert_same(out, expected, "float64", K + 2)
+    out[...] = before[1:-1, 2:-3]
+    np.testing.assert_array_equal(wide, before)
 
 
 # ---- what is only written must not be read ----

@@ -5,6 +5,7 @@ import pytest
 from gradients import assert_gradient, torch_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import channels_last
 
 from fastdl import ops
 
@@ -15,6 +16,11 @@ OPTIONS = [
     {"padding": 1, "groups": 2},
     {"padding": 2, "dilation": 2, "groups": 4},
 ]
+
+
+each_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
+each_algorithm = pytest.mark.parametrize("algorithm", ["auto", "direct", "im2col"])
+each_layout = pytest.mark.parametrize("layout", [np.ascontiguousarray, channels_last])
 
 
 def arrays_for(rng, groups=1, **_):
@@ -42,21 +48,42 @@ def test_groups_do_not_mix():
     np.testing.assert_array_equal(y.ravel(), [4, 40])
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_as_pytorch(options, rng, torch):
+@each_option
+@each_algorithm
+@each_layout
+def test_as_pytorch(options, algorithm, layout, rng, torch):
     x, w, b = arrays_for(rng, **options)
-    y = ops.conv2d(x, w, b, **options)
+    y = ops.conv2d(layout(x), w, b, **options, algorithm=algorithm)
     dy = rng.standard_normal(y.shape)
     expected, gradients = torch_gradients(
         torch, lambda *t: torch.nn.functional.conv2d(*t, **options), (x, w, b), dy)
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
-    for ours, theirs in zip(ops.conv2d_backward(dy, x, w, **options), gradients, strict=True):
+    got = ops.conv2d_backward(dy, layout(x), w, **options, algorithm=algorithm)
+    for ours, theirs in zip(got, gradients, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert y.strides == layout(y).strides
+    assert got[0].strides == layout(x).strides
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_gradients(options, rng):
+@each_option
+@each_algorithm
+@each_layout
+def test_residual_and_relu_as_pytorch(options, algorithm, layout, rng, torch):
     x, w, b = arrays_for(rng, **options)
+    expected = torch.nn.functional.conv2d(*map(torch.tensor, (x, w, b)), **options)
+    residual = rng.standard_normal(expected.shape)
+    expected = torch.relu(expected + torch.tensor(residual))
+    got = ops.conv2d(layout(x), w, b, **options, residual=residual, relu=True, algorithm=algorithm)
+    assert (got == 0).any()
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    assert got.strides == layout(got).strides
+
+
+@each_option
+@each_algorithm
+def test_gradients(options, algorithm, rng):
+    x, w, b = arrays_for(rng, **options)
+    options = {**options, "algorithm": algorithm}
     dy = rng.standard_normal(ops.conv2d(x, w, b, **options).shape)
     dx, dw, db = ops.conv2d_backward(dy, x, w, **options)
     assert_gradient(dx, lambda x: ops.conv2d(x, w, b, **options), x, dy)

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+import fastdl
 from fastdl import ops
 from fastdl.errors import ArgumentError, DTypeError, FastdlError, ShapeError
 
@@ -34,6 +35,26 @@ frozen.flags.writeable = False
 # What is called; the error; what its message contains.
 MISTAKES = {
     # conv2d
+    "conv residual": (partial(conv, residual=z(2, 4, 8, 8)), ShapeError,
+                      ["conv2d", "residual must be (2, 4, 6, 6)", "got (2, 4, 8, 8)"]),
+    "conv residual's dtype": (partial(conv, residual=z(2, 4, 6, 6, dtype="f8")), DTypeError,
+                              ["conv2d", "residual is float64", "x is float32"]),
+    "conv algorithm": (partial(conv, algorithm="fft"), ArgumentError,
+                       ["conv2d: unknown algorithm 'fft'; there are: "
+                        "auto, direct, winograd, im2col"]),
+    "conv algorithm's type": (partial(conv_back, algorithm=3), ArgumentError,
+                              ["conv2d_backward: unknown algorithm 3"]),
+    "winograd, stride": (partial(conv, stride=2, algorithm="winograd"), ArgumentError,
+                         ["conv2d", "'winograd'", "stride 1", "got", "stride (2, 2)"]),
+    "winograd, dilation": (partial(conv, dilation=2, algorithm="winograd"), ArgumentError,
+                           ["conv2d", "'winograd'", "dilation 1", "got", "dilation (2, 2)"]),
+    "winograd, window": (partial(ops.conv2d_backward, z(2, 4, 8, 8), x, z(4, 3, 1, 1),
+                                 algorithm="winograd"), ArgumentError,
+                         ["conv2d_backward", "'winograd'", "3x3", "weight (4, 3, 1, 1)"]),
+    "set_conv_algorithm": (partial(fastdl.set_conv_algorithm, "fft"), ArgumentError,
+                           ["set_conv_algorithm: unknown algorithm 'fft'", "im2col"]),
+    "set_conv_algorithm None": (partial(fastdl.set_conv_algorithm, None), ArgumentError,
+                                ["set_conv_algorithm: unknown algorithm None"]),
     "conv rank of x": (partial(ops.conv2d, z(3, 8, 8), w), ShapeError,
                        ["conv2d", "x (3, 8, 8)", "4 dimensions"]),
     "conv rank of w": (partial(ops.conv2d, x, z(4, 27)), ShapeError,

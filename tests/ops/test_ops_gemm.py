@@ -1,5 +1,7 @@
 """The matrix product and the dense layer against hand-made values, PyTorch and differences."""
 
+import importlib
+
 import numpy as np
 import pytest
 from gradients import assert_gradient, torch_gradients
@@ -24,6 +26,31 @@ def test_alpha_beta_and_bias_by_hand():
     np.testing.assert_array_equal(c, [[1, 2], [3, 4]])
 
 
+def test_relu_by_hand():
+    bias = np.array([-100.0, np.nan])
+    np.testing.assert_array_equal(ops.gemm(A, B, bias=bias, relu=True), [[0, np.nan], [0, np.nan]])
+    np.testing.assert_array_equal(ops.gemm(A, B, alpha=-1, beta=1, c=np.full((2, 2), 300.0),
+                                           relu=True), [[269, 0], [236, 0]])
+
+
+def test_factors_are_read_where_they_are(rng, monkeypatch):
+    """Slices and transposes come to the kernel as views, with the flag that fits."""
+    seen = []
+    monkeypatch.setattr(importlib.import_module("fastdl.ops.gemm"), "kernel",
+                        lambda *_: lambda *given: seen.extend(given))
+    wide = rng.standard_normal((9, 12))
+    for array, trans, view in [
+            (wide[2:5, 1:4], False, True), (wide[2:5, 1:4], True, True),
+            (wide.T[2:5, 1:4], False, True), (wide[::2][:3, :3], False, True),
+            (wide[::-1][:3, :3], False, False), (wide[:3, :6:2], False, False)]:
+        seen.clear()
+        ops.gemm(array, array, trans_a=trans, trans_b=trans)
+        for given, flag in [(seen[0], seen[4]), (seen[1], seen[5])]:
+            assert np.shares_memory(given, wide) == view
+            assert given.strides[1] == wide.itemsize
+            np.testing.assert_array_equal(given.T if flag else given, array.T if trans else array)
+
+
 def test_c_is_not_read_without_beta():
     np.testing.assert_array_equal(ops.gemm(A, B, c=np.full((2, 2), np.nan)), PRODUCT)
 
@@ -41,6 +68,13 @@ def test_linear_as_pytorch(leading, rng, torch):
     np.testing.assert_allclose(ops.linear(x, w, b), expected, rtol=1e-13, atol=1e-13)
     for ours, theirs in zip(ops.linear_backward(dy, x, w), gradients, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=1e-13)
+
+
+def test_linear_with_relu_as_pytorch(rng, torch):
+    x, w, b = rng.standard_normal((4, 5)), rng.standard_normal((3, 5)), rng.standard_normal(3)
+    expected = torch.relu(torch.nn.functional.linear(*map(torch.tensor, (x, w, b))))
+    assert (expected == 0).any()
+    np.testing.assert_allclose(ops.linear(x, w, b, relu=True), expected, rtol=1e-13)
 
 
 def test_linear_gradients(rng):

@@ -54,8 +54,24 @@ cdef int run_over_images(fd_kernel kernel, fd_dtype dtype, fd_conv_args *args,
     return run(kernel, dtype, args, args.groups * args.image_cells * args.pixel_cells, work)
 
 
-def conv2d(x, w, b, y, stride, padding, dilation, groups):
+cdef planar(maps):
+    """`maps`, or a copy of them where they are channels-last."""
+    return np.ascontiguousarray(maps) if is_channels_last(maps) else maps
+
+
+def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
     """See reference.conv2d."""
+    given, x, y = y, planar(x), planar(y)
+    forward(x, w, b, y, stride, padding, dilation, groups)
+    if residual is not None:
+        y += residual
+    if relu:
+        np.maximum(y, 0, out=y)
+    if given is not y:
+        given[...] = y
+
+
+cdef forward(x, w, b, y, stride, padding, dilation, groups):
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(x)
     cdef double work = describe(&args, dtype, x, w, y, stride, padding, dilation, groups)
@@ -69,8 +85,15 @@ def conv2d(x, w, b, y, stride, padding, dilation, groups):
         run_over_images(FD_conv2d, dtype, &args, work)
 
 
-def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups):
+def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorithm):
     """See reference.conv2d_backward_input."""
+    given, dy, dx = dx, planar(dy), planar(dx)
+    backward_input(dy, w, dx, stride, padding, dilation, groups)
+    if given is not dx:
+        given[...] = dx
+
+
+cdef backward_input(dy, w, dx, stride, padding, dilation, groups):
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
     cdef double work = describe(&args, dtype, dx, w, dy, stride, padding, dilation, groups)
@@ -83,8 +106,12 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups):
         run_over_images(FD_conv2d_backward_input, dtype, &args, work)
 
 
-def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups):
+def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
     """See reference.conv2d_backward_weight."""
+    backward_weight(planar(dy), planar(x), dw, db, stride, padding, dilation, groups)
+
+
+cdef backward_weight(dy, x, dw, db, stride, padding, dilation, groups):
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
     cdef double work = describe(&args, dtype, x, dw, dy, stride, padding, dilation, groups)

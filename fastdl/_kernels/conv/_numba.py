@@ -20,6 +20,7 @@ from .._numba_jit import (
     new_lanes,
     optional,
     parallel,
+    planar,
 )
 from ..gemm._numba import COLUMNS, DEPTH, ROWS, multiply_add, new_blocks, pack, tile_rows
 from ..im2col._numba import gather_tap, scatter_tap, split_tap
@@ -108,9 +109,14 @@ def _as_maps(y):
     return y.reshape(*y.shape[:2], y.shape[2] * y.shape[3])
 
 
-def conv2d(x, w, b, y, stride, padding, dilation, groups):
+@planar("y")
+def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
     _forward(const(x), const(_as_matrix(w)), const(optional(b, y.dtype)), _as_maps(y),
              w.shape[2:], stride, padding, dilation, y.shape[2:], groups, get_num_threads())
+    if residual is not None:
+        y += residual
+    if relu:
+        np.maximum(y, 0, out=y)
 
 
 @helper
@@ -166,7 +172,8 @@ def _backward_input(dy, w, dx, kernel, stride, padding, dilation, output, groups
                               np.intp(thread), threads)
 
 
-def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups):
+@planar("dx")
+def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorithm):
     _backward_input(const(_as_maps(dy)), const(_as_matrix(w)), dx,
                     w.shape[2:], stride, padding, dilation, dy.shape[2:], groups, get_num_threads())
 
@@ -252,7 +259,8 @@ def _parts(OC, K, pixels, groups):
     return max(1, min(-(-_TASKS // tiles), pixels // DEPTH))
 
 
-def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups):
+@planar()
+def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
     dy_maps, dw_matrix = const(_as_maps(dy)), _as_matrix(dw)
     OC, K = dw_matrix.shape
     parts = _parts(OC, K, dy_maps.shape[0] * dy_maps.shape[2], groups)

@@ -1,17 +1,21 @@
 """Two-dimensional convolution (cross-correlation, as every framework has it).
 
-    y[n, oc, oh, ow] = b[oc] + sum over (c, kh, kw) of
+    y[n, oc, oh, ow] = b[oc] + residual[n, oc, oh, ow] + sum over (c, kh, kw) of
         w[oc, c, kh, kw] * x[n, first + c, oh * SH - PH + kh * DH, ow * SW - PW + kw * DW]
 
 where ``first`` is the first input channel of the group of ``oc``. Cells in the padding are zero.
+With ``relu``, what is below 0 in `y` becomes 0; NaN stays.
 
 Shapes
     x  (N, C, H, W)
     w  (OC, C / groups, KH, KW)
     b  (OC,) or None
+    residual  (N, OC, OH, OW) or None
     y  (N, OC, OH, OW),  OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1
 
+x, residual, y, dy, dx are feature maps, all of them planar or all of them channels-last.
 ``stride``, ``padding``, ``dilation`` are pairs (height, width). Depthwise is groups == C.
+``algorithm`` is "auto", "direct" or "winograd"; a backend that knows only one ignores it.
 Where `w` holds NaN or infinities, which further cells at the border of ``dx`` become NaN is left
 to the implementation (0 times NaN).
 
@@ -31,7 +35,7 @@ def _groups(C, OC, groups):
         yield slice(g * c, (g + 1) * c), slice(g * oc, (g + 1) * oc)
 
 
-def conv2d(x, w, b, y, stride, padding, dilation, groups):
+def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
     """Fill `y`."""
     fields = windows(x, w.shape[2:], stride, padding, dilation, y.shape[2:])
     for c, oc in _groups(x.shape[1], w.shape[0], groups):
@@ -40,9 +44,13 @@ def conv2d(x, w, b, y, stride, padding, dilation, groups):
         y[:, oc] = product.transpose(1, 0, 2, 3)
     if b is not None:
         y += b[:, None, None]
+    if residual is not None:
+        y += residual
+    if relu:
+        np.maximum(y, 0, out=y)
 
 
-def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups):
+def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorithm):
     """Fill `dx`, the gradient of the input."""
     for c, oc in _groups(dx.shape[1], w.shape[0], groups):
         # (N, OCg, OH, OW) times (OCg, Cg, KH, KW) -> (N, OH, OW, Cg, KH, KW)
@@ -50,7 +58,7 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups):
         scatter_windows(fields.transpose(0, 3, 1, 2, 4, 5), dx[:, c], stride, padding, dilation)
 
 
-def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups):
+def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
     """Fill `dw` and, unless it is None, `db`: the gradients of weight and bias."""
     fields = windows(x, dw.shape[2:], stride, padding, dilation, dy.shape[2:])
     for c, oc in _groups(x.shape[1], dw.shape[0], groups):

@@ -4,11 +4,28 @@ What is decided here is how `out` is cut among threads: into a grid of cells, on
 along the dimension that leaves the squarer cells.
 """
 
+import numpy as np
+
 from ..native._native cimport *
 
 
-def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta):
+def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, relu):
     """See reference.gemm."""
+    whole = closed(out)
+    product(closed(a), closed(b), bias, whole, trans_a, trans_b, alpha, beta)
+    if relu:
+        np.maximum(whole, 0, out=whole)
+    if whole is not out:
+        out[...] = whole
+
+
+cdef closed(matrix):
+    """`matrix` without gaps between its rows."""
+    gaps = matrix.ndim == 2 and matrix.strides[1] == matrix.itemsize
+    return np.ascontiguousarray(matrix) if gaps else matrix
+
+
+cdef product(a, b, bias, out, trans_a, trans_b, alpha, beta):
     cdef fd_gemm_args args
     cdef fd_dtype dtype = dtype_of(out)
     cdef int threads

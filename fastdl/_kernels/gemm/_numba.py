@@ -120,8 +120,13 @@ def _gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, threads):
         _tiles(a, b, bias, out, trans_a, trans_b, alpha, beta, np.intp(thread), threads)
 
 
-def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta):
-    real = out.dtype.type
-    _gemm(const(a), const(b), const(optional(bias, out.dtype)), out,
+def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, relu):
+    real, whole = out.dtype.type, np.ascontiguousarray(out)
+    _gemm(const(np.ascontiguousarray(a)), const(np.ascontiguousarray(b)),
+          const(optional(bias, out.dtype)), whole,
           bool(trans_a), bool(trans_b), real(alpha), real(beta),
           get_num_threads())
+    if relu:
+        np.maximum(whole, 0, out=whole)
+    if whole is not out:
+        out[...] = whole
