@@ -1,7 +1,7 @@
 """Convolution as an implicit matrix product (native/kernel_conv.h); depthwise directly.
 
-What is decided here is which kernel runs and how its work is cut among threads: over images
-where there are enough of them, else over pixels; a large weight gradient over its taps.
+What is decided here is which kernel runs and how its work is cut: into strips of some rows that
+stay in a core's cache, and a weight gradient into parts that are added up, or by its channels.
 """
 
 import numpy as np
@@ -9,139 +9,169 @@ import numpy as np
 from ..native._native cimport *
 
 cdef enum:
-    EVEN = 8                # with that many images a thread, one more or less does not matter
-    SUMS_BYTES = 1 << 19    # sums of a weight gradient that stay in a core's cache
+    STRIP_BYTES = 1 << 18   # a strip of what is read and written stays in a core's cache
+    SUMS_BYTES = 1 << 20    # so do sums of a weight gradient
+    EVEN = 4                # with that many strips a thread, one more or less does not matter
 
 
 cdef double describe(fd_conv_args *args, fd_dtype dtype, object x, object w, object y,
                      tuple stride, tuple padding, tuple dilation, groups) except -1:
     """Fill in the shapes, check that they agree, and return the work of one pass.
 
-    `x`, `w`, `y` may also be gradients: their shapes are what counts.
+    `x`, `w`, `y` may also be gradients: their shapes and their layout are what counts.
     """
     cdef fd_window *window = &args.window
     set_window(window, x.shape, y.shape[2:], w.shape[2:], stride, padding, dilation)
     args.OC, args.groups = w.shape[0], groups
+    args.channels_last = is_channels_last(x) or is_channels_last(y)
     if (args.groups < 1 or window.C % args.groups or args.OC % args.groups
             or w.shape[1] != window.C // args.groups):
         raise ValueError(f"native kernel: groups {groups} do not divide x {x.shape}, w {w.shape}")
-    buffer4(x, dtype, window.N, window.C, window.H, window.W)
+    maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     buffer4(w, dtype, args.OC, window.C // args.groups, window.KH, window.KW)
-    buffer4(y, dtype, window.N, args.OC, window.OH, window.OW)
+    maps4(y, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     return (<double> window.N * args.OC * window.OH * window.OW
             * (window.C // args.groups) * window.KH * window.KW / 4 + 1)
 
 
-cdef inline bint is_depthwise(fd_conv_args *args) noexcept:
-    return args.groups > 1 and args.groups == args.window.C
+cdef void flatten(fd_conv_args *args) noexcept:
+    """A 1 x 1 window over whole planes reads them as one row, channels-last all images as one."""
+    cdef fd_window *w = &args.window
+    if (w.KH * w.KW != 1 or w.SH * w.SW != 1 or w.PH + w.PW != 0 or w.OH != w.H or w.OW != w.W):
+        return
+    w.W *= w.H
+    w.H = 1
+    if args.channels_last:
+        w.W *= w.N
+        w.N = 1
+    w.OH, w.OW = w.H, w.W
 
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept:
     return (a + b - 1) // b
 
 
-cdef inline Py_ssize_t round_up(Py_ssize_t size, Py_ssize_t unit) noexcept:
-    return ceil_div(size, unit) * unit
+cdef Py_ssize_t cut(fd_conv_args *args, Py_ssize_t image_bytes, Py_ssize_t rows,
+                    Py_ssize_t columns, int threads) noexcept:
+    """Cut the images, of so many rows and columns of outputs, into strips; returns how many."""
+    cdef Py_ssize_t N = args.window.N, strips, parts
+    args.together = args.row_parts = args.column_parts = 1
+    if rows < 1 or columns < 1 or N < 1:
+        return 0
+    if 2 * image_bytes <= STRIP_BYTES:
+        args.together = min(STRIP_BYTES // max(image_bytes, 1), ceil_div(N, threads))
+    parts = ceil_div(image_bytes, STRIP_BYTES)
+    strips = ceil_div(N, args.together)
+    if strips * parts % threads and strips * parts < EVEN * threads:
+        parts = ceil_div(EVEN * threads, strips)
+    if args.together == 1:
+        args.row_parts = min(rows, parts)
+        if rows == 1:
+            args.column_parts = min(columns, parts)
+    return strips * args.row_parts * args.column_parts
 
 
-cdef int run_over_images(fd_kernel kernel, fd_dtype dtype, fd_conv_args *args,
-                         double work) except -1:
-    cdef Py_ssize_t N = args.window.N, threads = threads_for(work)
-    args.image_cells, args.pixel_cells = threads, 1
-    if N % threads and N < EVEN * threads:
-        args.image_cells = max(N, 1)
-        args.pixel_cells = ceil_div(EVEN * threads, args.image_cells)
-    return run(kernel, dtype, args, args.groups * args.image_cells * args.pixel_cells, work)
+cdef Py_ssize_t bytes_read(fd_conv_args *args, Py_ssize_t itemsize) noexcept:
+    """Of an image of x with its padding, the channels of one group."""
+    cdef fd_window *w = &args.window
+    return ((w.H + 2 * min(w.PH, w.H)) * (w.W + 2 * min(w.PW, w.W))
+            * (w.C // args.groups) * itemsize)
 
 
-cdef planar(maps):
-    """`maps`, or a copy of them where they are channels-last."""
-    return np.ascontiguousarray(maps) if is_channels_last(maps) else maps
+cdef Py_ssize_t bytes_written(fd_conv_args *args, Py_ssize_t itemsize) noexcept:
+    """Of an image of y, the channels of one group."""
+    return args.window.OH * args.window.OW * (args.OC // args.groups) * itemsize
+
+
+cdef inline bint is_depthwise(fd_conv_args *args) noexcept:
+    return args.groups > 1 and args.groups == args.window.C
 
 
 def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
     """See reference.conv2d."""
-    given, x, y = y, planar(x), planar(y)
-    forward(x, w, b, y, stride, padding, dilation, groups)
-    if residual is not None:
-        y += residual
-    if relu:
-        np.maximum(y, 0, out=y)
-    if given is not y:
-        given[...] = y
-
-
-cdef forward(x, w, b, y, stride, padding, dilation, groups):
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(x)
     cdef double work = describe(&args, dtype, x, w, y, stride, padding, dilation, groups)
-    args.x = buffer(x, dtype, x.size)
+    cdef fd_window *window = &args.window
+    cdef int threads = threads_for(work)
+    cdef Py_ssize_t oc = args.OC // args.groups, image, strips, panels
     args.w = buffer(w, dtype, w.size)
     args.b = optional1(b, dtype, args.OC)
-    args.y = buffer(y, dtype, y.size)
-    if is_depthwise(&args):
-        run(FD_conv2d_depthwise, dtype, &args, args.window.N * args.OC, work)
-    else:
-        run_over_images(FD_conv2d, dtype, &args, work)
+    args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
+    args.y = maps4(y, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
+    args.residual = NULL
+    if residual is not None:
+        args.residual = maps4(residual, dtype, window.N, args.OC, window.OH, window.OW,
+                              args.channels_last)
+    args.relu = relu
+    flatten(&args)
+    image = bytes_read(&args, x.itemsize)
+    if not args.channels_last:
+        image += bytes_written(&args, x.itemsize)
+    strips = cut(&args, image, window.OH, window.OW, threads)
+    panels = panel_items(oc, x.itemsize)
+    args.packed = shared_scratch(args.groups * panels * PANEL_BYTES * (window.C // args.groups)
+                                 * window.KH * window.KW + 1)
+    run(FD_conv2d_pack, dtype, &args, args.groups * panels, <double> w.size)
+    run(FD_conv2d, dtype, &args, args.groups * strips, work)
 
 
 def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorithm):
     """See reference.conv2d_backward_input."""
-    given, dy, dx = dx, planar(dy), planar(dx)
-    backward_input(dy, w, dx, stride, padding, dilation, groups)
-    if given is not dx:
-        given[...] = dx
-
-
-cdef backward_input(dy, w, dx, stride, padding, dilation, groups):
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
     cdef double work = describe(&args, dtype, dx, w, dy, stride, padding, dilation, groups)
-    args.dy = buffer(dy, dtype, dy.size)
+    cdef fd_window *window = &args.window
+    cdef int threads = threads_for(work)
+    cdef Py_ssize_t c = window.C // args.groups, image, strips, panels
     args.w = buffer(w, dtype, w.size)
-    args.dx = buffer(dx, dtype, dx.size)
-    if is_depthwise(&args):
-        run(FD_conv2d_depthwise_backward_input, dtype, &args, args.window.N * args.window.C, work)
-    else:
-        run_over_images(FD_conv2d_backward_input, dtype, &args, work)
+    args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
+    args.dx = maps4(dx, dtype, window.N, window.C, window.H, window.W, args.channels_last)
+    flatten(&args)
+    image = bytes_written(&args, dy.itemsize)
+    if not args.channels_last:
+        image += bytes_read(&args, dy.itemsize)
+    strips = cut(&args, image, window.H, window.W, threads)
+    panels = panel_items(c, dy.itemsize)
+    args.packed = shared_scratch(args.groups * panels * PANEL_BYTES * (args.OC // args.groups)
+                                 * window.KH * window.KW + 1)
+    run(FD_conv2d_backward_pack, dtype, &args, args.groups * panels, <double> w.size)
+    run(FD_conv2d_backward_input, dtype, &args, args.groups * strips, work)
 
 
 def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
     """See reference.conv2d_backward_weight."""
-    backward_weight(planar(dy), planar(x), dw, db, stride, padding, dilation, groups)
-
-
-cdef backward_weight(dy, x, dw, db, stride, padding, dilation, groups):
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
     cdef double work = describe(&args, dtype, x, dw, dy, stride, padding, dilation, groups)
-    cdef Py_ssize_t taps, sums, parts, threads = threads_for(work)
-    args.dy = buffer(dy, dtype, dy.size)
-    args.x = buffer(x, dtype, x.size)
+    cdef fd_window *window = &args.window
+    cdef int threads = threads_for(work)
+    cdef Py_ssize_t sums, strips
+    args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
+    args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     args.dw = buffer(dw, dtype, dw.size)
     args.db = optional1(db, dtype, args.OC)
-    if is_depthwise(&args):
-        run(FD_conv2d_depthwise_backward_weight, dtype, &args, args.OC, work)
-        return
-    # A cell's sums should stay in the cache while it runs over the images. Several cells of taps
-    # transpose dy several times, so a gradient that fits is cut over the images and added up.
-    taps = args.window.C // args.groups * args.window.KH * args.window.KW
-    sums = taps * (args.OC // args.groups) * dy.itemsize
-    args.tap_cells = ceil_div(sums, SUMS_BYTES)
-    if args.tap_cells > 1:
-        parts = args.image_cells = 1
-        args.tap_cells = min(taps, round_up(args.tap_cells, threads))
-    else:
-        parts = args.image_cells = max(1, min(threads, args.window.N))
-        args.tap_cells = max(1, min(taps, threads // parts))
-    if parts > 1:
-        all_dw = np.empty((parts, *dw.shape), dw.dtype)
+    flatten(&args)
+    strips = cut(&args, bytes_read(&args, dy.itemsize) + bytes_written(&args, dy.itemsize),
+                 window.OH, window.OW, threads)
+    # Each part of the images has sums of its own, in a core's cache; where they would not fit
+    # there, each thread takes some of the channels over all images.
+    args.dw_parts = args.channel_parts = 1
+    sums = dw.nbytes // args.groups
+    if args.groups < threads:
+        if sums <= SUMS_BYTES or args.OC // args.groups < threads * PANEL_BYTES // dw.itemsize:
+            args.dw_parts = max(1, min(threads, strips))
+        else:
+            args.channel_parts = threads
+    if args.dw_parts > 1:
+        all_dw = np.empty((args.dw_parts, *dw.shape), dw.dtype)
         args.dw = buffer(all_dw, dtype, all_dw.size)
         if db is not None:
-            all_db = np.empty((parts, *db.shape), db.dtype)
+            all_db = np.empty((args.dw_parts, *db.shape), db.dtype)
             args.db = buffer(all_db, dtype, all_db.size)
-    run(FD_conv2d_backward_weight, dtype, &args, parts * args.groups * args.tap_cells, work)
-    if parts > 1:
+    run(FD_conv2d_backward_weight, dtype, &args,
+        args.dw_parts * args.groups * args.channel_parts, work)
+    if args.dw_parts > 1:
         all_dw.sum(axis=0, out=dw)
         if db is not None:
             all_db.sum(axis=0, out=db)

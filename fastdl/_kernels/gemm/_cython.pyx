@@ -1,51 +1,51 @@
-"""The matrix product, handed to the packed micro-kernel (native/kernel_gemm.h).
+"""The matrix product, handed to the register-tiled kernel (native/kernel_gemm.h).
 
-What is decided here is how `out` is cut among threads: into a grid of cells, one a thread,
-along the dimension that leaves the squarer cells.
+What is decided here is how `out` is cut among threads: into a grid of cells.
 """
 
-import numpy as np
-
 from ..native._native cimport *
+
+cdef enum:
+    FEW_ROWS = 42           # b is read where it lies when no more rows than that meet it
+
+
+cdef cut(fd_gemm_args *args, Py_ssize_t itemsize, int threads):
+    """Choose the grid whose largest cell is done first."""
+    # Cycles for each step of k: two vectors of sums each, and what is spent on packing.
+    cdef Py_ssize_t lanes = 64 // itemsize, rows, columns, across
+    cdef double cycles, least = -1
+    for across in range(1, threads + 1):
+        if threads % across:
+            continue
+        rows = -(-args.M * across // threads)
+        columns = -(-args.N // (across * lanes)) * lanes
+        cycles = rows * columns / (2. * lanes) + 0.1 * rows
+        if args.trans_b or rows > FEW_ROWS:
+            cycles += 0.3 * columns * (across / <double> threads if across == 1 else 1)
+        if least < 0 or cycles < least:
+            least, args.grid_m, args.grid_n = cycles, threads // across, across
 
 
 def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, relu):
     """See reference.gemm."""
-    whole = closed(out)
-    product(closed(a), closed(b), bias, whole, trans_a, trans_b, alpha, beta)
-    if relu:
-        np.maximum(whole, 0, out=whole)
-    if whole is not out:
-        out[...] = whole
-
-
-cdef closed(matrix):
-    """`matrix` without gaps between its rows."""
-    gaps = matrix.ndim == 2 and matrix.strides[1] == matrix.itemsize
-    return np.ascontiguousarray(matrix) if gaps else matrix
-
-
-cdef product(a, b, bias, out, trans_a, trans_b, alpha, beta):
     cdef fd_gemm_args args
     cdef fd_dtype dtype = dtype_of(out)
-    cdef int threads
+    cdef Py_ssize_t rows, columns, panels
     cdef double work
-    args.trans_a, args.trans_b = trans_a, trans_b
+    args.trans_a, args.trans_b, args.relu = trans_a, trans_b, relu
     args.M, args.N = out.shape
     args.K = a.shape[0] if args.trans_a else a.shape[1]
-    if args.trans_a:
-        args.a = buffer2(a, dtype, args.K, args.M)
-    else:
-        args.a = buffer2(a, dtype, args.M, args.K)
-    if args.trans_b:
-        args.b = buffer2(b, dtype, args.N, args.K)
-    else:
-        args.b = buffer2(b, dtype, args.K, args.N)
+    rows, columns = (args.K, args.M) if args.trans_a else (args.M, args.K)
+    args.a = matrix(a, dtype, rows, columns, &args.a_row)
+    rows, columns = (args.N, args.K) if args.trans_b else (args.K, args.N)
+    args.b = matrix(b, dtype, rows, columns, &args.b_row)
     args.bias = optional1(bias, dtype, args.N)
-    args.out = buffer2(out, dtype, args.M, args.N)
-    args.alpha, args.beta = alpha, beta
+    args.out = matrix(out, dtype, args.M, args.N, &args.out_row)
+    args.alpha, args.beta, args.packed = alpha, beta, NULL
     work = <double> args.M * args.N * (args.K / 4 + 1)      # a fused multiply-add costs little
-    threads = threads_for(work)
-    args.grid_m = threads if args.M > args.N else 1
-    args.grid_n = 1 if args.M > args.N else threads
-    run(FD_gemm, dtype, &args, threads, work)
+    cut(&args, out.itemsize, threads_for(work))
+    if args.grid_n == 1 and args.grid_m > 1 and (args.trans_b or args.M > FEW_ROWS * args.grid_m):
+        panels = panel_items(args.N, out.itemsize)
+        args.packed = shared_scratch(panels * PANEL_BYTES * args.K + 1)
+        run(FD_gemm_pack, dtype, &args, panels, work)
+    run(FD_gemm, dtype, &args, args.grid_m * args.grid_n, work)

@@ -8,9 +8,10 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
-        FD_gemm
+        FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
-        FD_conv2d, FD_conv2d_backward_input, FD_conv2d_backward_weight
+        FD_conv2d_pack, FD_conv2d
+        FD_conv2d_backward_pack, FD_conv2d_backward_input, FD_conv2d_backward_weight
         FD_conv2d_depthwise, FD_conv2d_depthwise_backward_input
         FD_conv2d_depthwise_backward_weight
         FD_max_pool2d, FD_max_pool2d_backward
@@ -37,9 +38,10 @@ cdef extern from "fastdl_native.h" nogil:
         const void *b
         const void *bias
         void *out
-        Py_ssize_t M, N, K
-        bint trans_a, trans_b
+        Py_ssize_t M, N, K, a_row, b_row, out_row
+        bint trans_a, trans_b, relu
         double alpha, beta
+        void *packed
         Py_ssize_t grid_m, grid_n
 
     ctypedef struct fd_im2col_args:
@@ -53,12 +55,16 @@ cdef extern from "fastdl_native.h" nogil:
         const void *x
         const void *w
         const void *b
+        const void *residual
         const void *dy
         void *y
         void *dx
         void *dw
         void *db
-        Py_ssize_t OC, groups, image_cells, pixel_cells, tap_cells
+        Py_ssize_t OC, groups
+        bint channels_last, relu
+        void *packed
+        Py_ssize_t together, row_parts, column_parts, dw_parts, channel_parts
 
     ctypedef struct fd_pool_args:
         fd_window window
@@ -125,6 +131,17 @@ cdef void *buffer1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL
 cdef void *buffer2(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1) except? NULL
 cdef void *buffer4(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1, Py_ssize_t n2,
                    Py_ssize_t n3) except? NULL
+
+# The same for a matrix whose rows may have gaps between them: `row` is the distance of two.
+cdef void *matrix(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1,
+                  Py_ssize_t *row) except? NULL
+
+# Kernels that pack matrices into panels take this much of a row as an item; and how many there are.
+cdef enum:
+    PANEL_BYTES = 128
+
+cdef inline Py_ssize_t panel_items(Py_ssize_t columns, Py_ssize_t itemsize) noexcept:
+    return (columns * itemsize + PANEL_BYTES - 1) // PANEL_BYTES
 
 # The same for feature maps, and whether such maps lie channels-last: as (N, H, W, C), or (N, L, C),
 # in memory, and not also as their shape says.

@@ -90,6 +90,23 @@ cdef void *buffer4(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1, P
     return cnp.PyArray_DATA(array)
 
 
+cdef void *matrix(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1,
+                  Py_ssize_t *row) except? NULL:
+    cdef Py_ssize_t item, stride
+    row[0] = n1
+    if (not isinstance(array, cnp.ndarray) or cnp.PyArray_NDIM(array) != 2
+            or cnp.PyArray_IS_C_CONTIGUOUS(array)):
+        return buffer2(array, dtype, n0, n1)
+    item, stride = cnp.PyArray_STRIDE(array, 1), cnp.PyArray_STRIDE(array, 0)
+    if (dtype_of(array) != dtype or not cnp.PyArray_ISALIGNED(array)
+            or not cnp.PyArray_ISNOTSWAPPED(array) or cnp.PyArray_DIM(array, 0) != n0
+            or cnp.PyArray_DIM(array, 1) != n1 or item != cnp.PyArray_ITEMSIZE(array)
+            or stride % item or stride < n1 * item):
+        reject(array, dtype, f"{(n0, n1)} with contiguous rows")
+    row[0] = stride // item
+    return cnp.PyArray_DATA(array)
+
+
 cdef bint is_channels_last(object array) except -1:
     return (isinstance(array, cnp.ndarray) and cnp.PyArray_NDIM(array) > 2
             and not cnp.PyArray_IS_C_CONTIGUOUS(array)

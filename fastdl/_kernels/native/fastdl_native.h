@@ -73,8 +73,10 @@ typedef struct {
     const void *a, *b, *bias;
     void *out;
     ptrdiff_t M, N, K;
-    int trans_a, trans_b;
+    ptrdiff_t a_row, b_row, out_row;    /* between rows as they lie in memory */
+    int trans_a, trans_b, relu;
     double alpha, beta;
+    void *packed;                       /* room for all of b in panels, or NULL */
     ptrdiff_t grid_m, grid_n;           /* items: cells of this grid over `out` */
 } fd_gemm_args;
 
@@ -87,11 +89,14 @@ typedef struct {
 
 typedef struct {
     fd_window window;
-    const void *x, *w, *b, *dy;         /* inputs of the pass, the others NULL */
+    const void *x, *w, *b, *residual, *dy;      /* inputs of the pass, the others NULL */
     void *y, *dx, *dw, *db;             /* outputs of the pass, the others NULL */
     ptrdiff_t OC, groups;
-    ptrdiff_t image_cells, pixel_cells; /* how the work is cut, each into parts */
-    ptrdiff_t tap_cells;                /* for dw, in place of pixel_cells */
+    int channels_last, relu;
+    void *packed;                       /* room for the filters in panels */
+    ptrdiff_t together;                 /* images that make one item */
+    ptrdiff_t row_parts, column_parts;  /* how the outputs of an image are cut into items */
+    ptrdiff_t dw_parts, channel_parts;  /* sums of dw made apart; how its OC are cut */
 } fd_conv_args;
 
 typedef struct {

@@ -2,8 +2,8 @@
 #define FD_TABLE fd_table_baseline
 #define FD_VBYTES 16
 #if defined(__aarch64__)
-#define FD_MR 12
+#define FD_SUMS 24
 #else
-#define FD_MR 6
+#define FD_SUMS 12
 #endif
 #include "kernels.h"

@@ -1,421 +1,268 @@
-/* Convolution as a matrix product whose second operand is never written out as a whole: panels
- * of it are copied, tap by tap, from a few rows of the images at a time (implicit im2col).
+/* Convolution as a matrix product that never writes im2col out, forward and backward to the input:
  *
- *   forward          y[oc, pixel]  = w[oc, tap] * field[tap, pixel]        tap = (c, kh, kw)
- *   backward input   the same with dy for x, filters turned round, and a window for each place
- *                    modulo stride
- *   backward weight  dw[tap, oc]   = field[tap, pixel] * dy[oc, pixel]^T
+ *   forward    y[pixel, oc] = sum over taps, c of  x[pixel + tap, c] * w[oc, c, tap]
+ *   backward   dx[pixel, c] = sum over taps, oc of dy[pixel + tap, oc] * w[oc, c, turned tap]
+ *
+ * The register tile takes the pixels of a row as rows of `a`, wherever they lie channels-last:
+ * in the maps themselves, or in a strip of them that is copied with its padding. A row of the
+ * window is then one stretch of k. Backward with strides, the pixels at one place modulo stride (a
+ * phase) meet the same taps: each phase is a window of its own, and no inserted zero is multiplied.
  */
 
-/* Rows of the planes of one image, as the layout has them; `padding` is what lies beside them. */
-static void K(lay_out)(const fd_window *w, const fd_layout *layout, const T *x, ptrdiff_t channels,
-                       T padding, T *out)
-{
-    ptrdiff_t phases = layout->phases_h * layout->phases_w, line = layout->line;
-    for (ptrdiff_t plane = 0; plane < channels * phases; plane++) {
-        ptrdiff_t c = plane / phases, phase = plane % phases;
-        ptrdiff_t h = layout->first_row * w->SH + phase / layout->phases_w - w->PH;
-        ptrdiff_t shift = layout->first_column * w->SW + phase % layout->phases_w - w->PW;
-        fd_range inside = fd_inside(line, w->SW, shift, w->W);
-        T *to = out + c * layout->channel + phase * layout->rows * line;
-        for (ptrdiff_t row = 0; row < layout->rows; row++, h += w->SH, to += line) {
-            if (h < 0 || h >= w->H) {
-                K(fill)(to, line, padding);
-                continue;
-            }
-            const T *in = x + (c * w->H + h) * w->W + shift + inside.begin * w->SW;
-            K(fill)(to, inside.begin, padding);
-            K(copy_strided)(to + inside.begin, in, inside.end - inside.begin, w->SW);
-            K(fill)(to + inside.end, line - inside.end, padding);
-        }
-    }
-}
+enum { K(PANEL_BYTES) = 300 << 10 };    /* a panel of filters stays in L2, next to a strip */
 
-/* The pixels are taken in blocks: whole images, if several fit, else a part of one. */
+/* One group of a pass. What is read may be x or dy, what is written y or dx. */
 typedef struct {
-    ptrdiff_t images;                   /* 1 for a part */
-    fd_range pixels;                    /* counted from the first pixel of the first image */
-} K(block);
-
-static ptrdiff_t K(images_per_block)(const fd_window *w, ptrdiff_t pixels)
-{
-    return FD_MAX(FD_MIN(w->N, pixels / FD_MAX(w->OH * w->OW, 1)), 1);
-}
-
-static ptrdiff_t K(channels_met)(const fd_window *w, ptrdiff_t taps)
-{
-    ptrdiff_t window = w->KH * w->KW;
-    return FD_MIN(w->C, (taps + window - 2) / window + 1);
-}
-
-/* The layout of a block: whole images, some rows of one, or part of a row. */
-static fd_layout K(layout_of)(const fd_window *w, const K(block) *block, ptrdiff_t channels)
-{
-    if (block->images > 1) return fd_lay(w, 0, w->OH, 0, w->OW, channels);
-    ptrdiff_t begin = block->pixels.begin, last = block->pixels.end - 1;
-    ptrdiff_t row = begin / w->OW, rows = last / w->OW - row + 1;
-    if (rows > 1) return fd_lay(w, row, rows, 0, w->OW, channels);
-    return fd_lay(w, row, 1, begin % w->OW, last - begin + 1, channels);
-}
-
-/* Elements that the laid-out rows of a block of at most `pixels` pixels need, for KC taps. */
-static ptrdiff_t K(fields_size)(const fd_window *w, ptrdiff_t pixels)
-{
-    if (w->KH * w->KW == 0 || w->OH * w->OW == 0) return 0;
-    ptrdiff_t images = K(images_per_block)(w, pixels);
-    ptrdiff_t columns = w->OH == 1 ? FD_MIN(w->OW, pixels) : w->OW;
-    ptrdiff_t rows = images > 1 ? w->OH : FD_MIN(w->OH, pixels / columns + 2);
-    return images * fd_lay(w, 0, rows, 0, columns, K(channels_met)(w, K(KC))).image + VL;
-}
-
-/* The channels of a group in images that lie `step` apart. */
-typedef struct {
-    const T *x;
-    ptrdiff_t step;
-} K(images);
-
-/* Where the taps of a block of pixels are found: tap t of a pixel that fd_cut finds at `from` is
- * at[offset[t] + from]. */
-typedef struct {
-    const T *at;
-    fd_layout layout;
-    ptrdiff_t offset[K(KC)];
-} K(fields);
-
-/* Prepare the fields of a block for `taps` taps from `tap` on. `space` holds fields_size(). */
-static void K(find_fields)(K(fields) *fields, const fd_window *w, K(images) images,
-                           const K(block) *block, ptrdiff_t tap, ptrdiff_t taps, T *space)
-{
-    ptrdiff_t window = w->KH * w->KW, first = tap / window;
-    ptrdiff_t channels = (tap + taps - 1) / window - first + 1;
-    fields->at = space;
-    fields->layout = K(layout_of)(w, block, channels);
-    for (ptrdiff_t n = 0; n < block->images; n++)
-        K(lay_out)(w, &fields->layout, images.x + n * images.step + first * w->H * w->W, channels, 0,
-                   space + n * fields->layout.image);
-    fd_tap t = fd_tap_at(tap - first * window, w->KH, w->KW);
-    for (ptrdiff_t i = 0; i < taps; i++, fd_next_tap(&t, w->KH, w->KW))
-        fields->offset[i] = fd_tap_offset(w, &fields->layout, t);
-}
-
-/* out[tap, pixel] for all taps; lines of `out` are `pitch` apart. Runs are no longer than a vector
- * and copied as one: what is too much is overwritten by the next run or the next line; after the
- * last line there is room for it. */
-static void K(copy_fields)(const K(fields) *fields, ptrdiff_t taps, const fd_piece *runs,
-                           ptrdiff_t n_runs, T *out, ptrdiff_t pitch)
-{
-    for (ptrdiff_t i = 0; i < taps; i++, out += pitch) {
-        const T *tap = fields->at + fields->offset[i];
-        for (ptrdiff_t r = 0; r < n_runs; r++)
-            K(store)(out + runs[r].to, K(load)(tap + runs[r].from));
-    }
-}
-
-/* ---- forward, and backward to the input ---- */
-
-/* out[oc, pixel] = bias[oc] + w[oc, tap] * field[tap, pixel] for one group. */
-typedef struct {
-    fd_window window;                   /* the group's C; pixels OH x OW */
-    K(images) images;
-    const T *packed, *bias;             /* weights in panels of MR rows, KC taps at a time */
-    T *out;
-    ptrdiff_t rows;                     /* output channels */
-    ptrdiff_t image, channel, row, column;      /* distances in `out` */
+    fd_slide h, w;
+    ptrdiff_t c, oc;                    /* channels of the group, read and written */
+    ptrdiff_t c_first, oc_first;
+    K(maps) in, out, residual;
+    const T *packed, *bias;
+    int relu;
 } K(correlation);
 
-static void K(store_pixels)(const K(correlation) *job, const K(block) *block, const T *sums,
-                            ptrdiff_t ld)
+/* Channels whose panel of filters stays in the cache. */
+static inline ptrdiff_t K(chunk)(ptrdiff_t taps, ptrdiff_t c)
 {
-    const fd_window *w = &job->window;
-    /* Rows that follow each other without a gap are one long row. */
-    ptrdiff_t line = job->column == 1 && job->row == w->OW ? w->OH * w->OW : w->OW;
-    for (ptrdiff_t i = 0; i < job->rows; i++, sums += ld) {
-        const T *in = sums;
-        for (ptrdiff_t p = block->pixels.begin; p < block->pixels.end;) {
-            ptrdiff_t length = FD_MIN(line - p % line, block->pixels.end - p);
-            T *out = job->out + p / (w->OH * w->OW) * job->image + i * job->channel
-                + p / w->OW % w->OH * job->row + p % w->OW * job->column;
-            if (job->column == 1)
-                K(copy)(out, in, length);
-            else
-                for (ptrdiff_t j = 0; j < length; j++) out[j * job->column] = in[j];
-            in += length;
-            p += length;
+    ptrdiff_t most = FD_MAX(K(PANEL_BYTES) / (ptrdiff_t)(FD_MAX(taps, 1) * K(NR) * sizeof(T)), 1);
+    ptrdiff_t parts = (c + most - 1) / most;
+    return (c + parts - 1) / parts;
+}
+
+/* ---- filters in panels: [phase][chunk of c][panel of oc][tap][c][NR] ---- */
+
+/* One panel of one group. `c_step` and `oc_step` are distances in the filters `from`. */
+static void K(pack_panel)(const fd_slide *slide_h, const fd_slide *slide_w, const T *from,
+                          ptrdiff_t c, ptrdiff_t c_step, ptrdiff_t oc, ptrdiff_t oc_step,
+                          fd_range panel, T *packed)
+{
+    ptrdiff_t columns = panel.end - panel.begin, width = K(packed_width)(columns);
+    for (ptrdiff_t phase = 0; phase < fd_phases(slide_h) * fd_phases(slide_w); phase++) {
+        fd_axis h = fd_axis_of(slide_h, phase / fd_phases(slide_w));
+        fd_axis w = fd_axis_of(slide_w, phase % fd_phases(slide_w));
+        ptrdiff_t taps = h.size * w.size, chunk = K(chunk)(taps, c), some;
+        for (ptrdiff_t first = 0; first < c; first += some) {
+            some = FD_MIN(chunk, c - first);
+            T *to = packed + panel.begin * some * taps;
+            for (ptrdiff_t t = 0; t < taps; t++, to += some * width) {
+                ptrdiff_t kh = h.last - t / w.size * h.step, kw = w.last - t % w.size * w.step;
+                K(pack)(from + panel.begin * oc_step + first * c_step + kh * slide_w->K + kw,
+                        oc_step, c_step, columns, some, to);
+            }
+            packed += fd_round_up(oc, K(NR)) * some * taps;
         }
     }
 }
 
-/* Elements of the memory that `correlate` needs besides the packed weights. */
-static ptrdiff_t K(correlate_size)(const fd_window *w, ptrdiff_t rows)
+/* Items: (group, 128 bytes of the channels that are written). */
+static void K(pack_filters)(const fd_conv_args *args, int backward, ptrdiff_t begin, ptrdiff_t end)
 {
-    return K(KC) * NR + VL + K(whole_tiles)(rows) * K(NC) + K(fields_size)(w, K(NC));
-}
-
-static void K(correlate)(const K(correlation) *job, const K(block) *block, T *memory)
-{
-    const fd_window *w = &job->window;
-    ptrdiff_t taps = w->C * w->KH * w->KW, rows = K(whole_tiles)(job->rows);
-    ptrdiff_t count = block->pixels.end - block->pixels.begin, ld = fd_round_up(count, VL);
-    T *panel = memory, *sums = panel + K(KC) * NR + VL, *space = sums + rows * K(NC);
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        T start = job->bias && i < job->rows ? job->bias[i] : 0;
-        for (ptrdiff_t j = 0; j < ld; j++) sums[i * ld + j] = start;
-    }
-    for (ptrdiff_t k = 0; k < taps; k += K(KC)) {
-        ptrdiff_t kb = FD_MIN(taps - k, K(KC));
-        K(fields) fields;
-        K(find_fields)(&fields, w, job->images, block, k, kb, space);
-        for (ptrdiff_t j = 0; j < count; j += NR) {
-            fd_piece runs[2 * FD_VBYTES / sizeof(T)];
-            ptrdiff_t n = fd_cut(w, &fields.layout, block->pixels.begin + j,
-                                 FD_MIN(count - j, NR), VL, runs);
-            K(copy_fields)(&fields, kb, runs, n, panel, NR);
-            K(multiply)(rows, FD_MIN(ld - j, NR), kb,
-                        job->packed + fd_round_up(job->rows, MR) * k, K(PANELS), panel, sums + j,
-                        ld);
-        }
-    }
-    K(store_pixels)(job, block, sums, ld);
-}
-
-/* Cell `cell` of the images times cell of the pixels, block by block. `job` is for image 0. */
-static void K(correlate_cell)(const fd_conv_args *args, K(correlation) job, ptrdiff_t cell,
-                              T *memory)
-{
-    ptrdiff_t pixels = job.window.OH * job.window.OW;
-    if (!pixels) return;
-    ptrdiff_t together = K(images_per_block)(&job.window, K(NC));
-    fd_range images = fd_part(args->window.N, 1, args->image_cells, cell / args->pixel_cells);
-    fd_range part = fd_part(pixels, NR, args->pixel_cells, cell % args->pixel_cells);
-    T *out = job.out;
-    const T *x = job.images.x;
-    for (ptrdiff_t n = images.begin; n < images.end; n += together) {
-        K(block) block = {FD_MIN(together, images.end - n), part};
-        job.out = out + n * job.image;
-        job.images.x = x + n * job.images.step;
-        if (block.images > 1) {         /* they fit: pixel_cells is of no use, the first has all */
-            if (cell % args->pixel_cells) continue;
-            block.pixels = (fd_range){0, block.images * pixels};
-            K(correlate)(&job, &block, memory);
-            continue;
-        }
-        for (ptrdiff_t p = part.begin; p < part.end; p += K(NC)) {
-            block.pixels = (fd_range){p, FD_MIN(p + K(NC), part.end)};
-            K(correlate)(&job, &block, memory);
-        }
+    const fd_window *w = &args->window;
+    ptrdiff_t C = w->C / args->groups, OC = args->OC / args->groups, size = w->KH * w->KW;
+    ptrdiff_t c = backward ? OC : C, oc = backward ? C : OC;
+    ptrdiff_t blocks = fd_round_up(oc * (ptrdiff_t)sizeof(T), 128) / 128;
+    fd_slide h = {w->KH, w->SH, w->PH, w->DH, backward};
+    fd_slide v = {w->KW, w->SW, w->PW, w->DW, backward};
+    for (ptrdiff_t item = begin; item < end; item++) {
+        ptrdiff_t g = item / blocks;
+        fd_range panels = K(panels_of_item)(oc, item % blocks);
+        for (ptrdiff_t i = panels.begin; i < panels.end; i++)
+            K(pack_panel)(&h, &v, (const T *)args->w + g * OC * C * size, c,
+                          backward ? C * size : size, oc, backward ? size : C * size,
+                          K(panel)(oc, i),
+                          (T *)args->packed + g * fd_round_up(oc, K(NR)) * c * size);
     }
 }
 
-/* Items: (group, cell of the images, cell of the pixels). */
+static void K(conv2d_pack)(const void *args, ptrdiff_t begin, ptrdiff_t end)
+{
+    K(pack_filters)(args, 0, begin, end);
+}
+
+static void K(conv2d_backward_pack)(const void *args, ptrdiff_t begin, ptrdiff_t end)
+{
+    K(pack_filters)(args, 1, begin, end);
+}
+
+/* ---- the product ---- */
+
+/* The strip that `slide`s reach from these outputs, without distances. */
+static fd_strip K(strip_of)(const fd_slide *h, const fd_slide *w, ptrdiff_t images, fd_range rows,
+                            fd_range columns)
+{
+    fd_range reach_h = fd_reach(h, rows), reach_w = fd_reach(w, columns);
+    return (fd_strip){.images = images,
+                      .first_row = reach_h.begin, .rows = reach_h.end - reach_h.begin,
+                      .first_column = reach_w.begin, .columns = reach_w.end - reach_w.begin};
+}
+
+/* Set the distances of a strip of its own whose pixels are `pixel` apart. */
+static void K(set_distances)(fd_strip *s, ptrdiff_t pixel)
+{
+    s->pixel = pixel;
+    s->row = s->columns * pixel;
+    s->image = s->rows * s->row;
+}
+
+/* Whether the strip can be read where it lies, and if so, how. */
+static int K(lies_ready)(const K(maps) *maps, fd_strip *s)
+{
+    if (maps->channel != 1 || K(good_pitch)(maps->pixel) != maps->pixel || s->first_row < 0
+        || s->first_row + s->rows > maps->H || s->first_column < 0
+        || s->first_column + s->columns > maps->W)
+        return 0;
+    s->image = maps->image, s->row = maps->row, s->pixel = maps->pixel;
+    return 1;
+}
+
+/* The stretches of a window: its rows where these lie in one piece, else its taps. */
+static ptrdiff_t K(find_stretches)(const fd_strip *s, const fd_axis *h, const fd_axis *w,
+                                   ptrdiff_t first, ptrdiff_t channels, fd_stretch *stretches)
+{
+    int whole = w->dilation == 1 && channels == s->pixel;
+    ptrdiff_t columns = whole ? 1 : w->size, length = whole ? w->size * channels : channels, n = 0;
+    if (!w->size) return 0;
+    for (ptrdiff_t kh = 0; kh < h->size; kh++)
+        for (ptrdiff_t kw = 0; kw < columns; kw++, n++)
+            stretches[n] = (fd_stretch){
+                kh * h->dilation * s->row + kw * w->dilation * s->pixel + first,
+                n * length, length};
+    return n;
+}
+
+/* One phase: `a` is the strip's first pixel, `target` where the first of all outputs goes. */
+static void K(correlate_phase)(const K(correlation) *job, const fd_strip *strip, const T *a,
+                               const K(maps) *target, const K(maps) *start, fd_range rows,
+                               fd_range columns, ptrdiff_t phase_h, ptrdiff_t phase_w,
+                               const T *packed, fd_stretch *stretches)
+{
+    fd_axis h = fd_axis_of(&job->h, phase_h), w = fd_axis_of(&job->w, phase_w);
+    fd_range of_h = fd_of_phase(&job->h, phase_h, rows);
+    fd_range of_w = fd_of_phase(&job->w, phase_w, columns);
+    ptrdiff_t step_h = fd_phases(&job->h), step_w = fd_phases(&job->w);
+    ptrdiff_t taps = h.size * w.size, c = taps ? job->c : 1, chunk = K(chunk)(taps, c), some;
+    ptrdiff_t first_column = of_w.begin * step_w + phase_w - columns.begin;
+    a += (of_w.begin * fd_step(&job->w) - w.padding - strip->first_column) * strip->pixel;
+    for (ptrdiff_t first = 0; first < c; first += some) {
+        some = FD_MIN(chunk, c - first);
+        K(product) p = {.a_row = fd_step(&job->w) * strip->pixel, .a_step = 1, .b_second = VL,
+                        .stretches = stretches, .out_row = step_w * target->pixel,
+                        .start_row = step_w * (first ? target : start)->pixel, .scale = 1,
+                        .relu = job->relu && first + some == c};
+        p.n_stretches = K(find_stretches)(strip, &h, &w, first, some, stretches);
+        for (ptrdiff_t i = 0; i < K(panels)(job->oc); i++) {
+            fd_range panel = K(panel)(job->oc, i);
+            ptrdiff_t oc = panel.begin;
+            p.b = packed + oc * some * taps;
+            p.b_step = K(packed_width)(panel.end - oc);
+            p.bias = first || !job->bias ? NULL : job->bias + oc;
+            for (ptrdiff_t n = 0; n < strip->images; n++)
+                for (ptrdiff_t i = of_h.begin; i < of_h.end; i++) {
+                    ptrdiff_t row = i * step_h + phase_h - rows.begin;
+                    p.a = a + n * strip->image
+                        + (i * fd_step(&job->h) - h.padding - strip->first_row) * strip->row;
+                    p.out = K(at)(target, n, row, first_column, oc);
+                    p.start = first ? p.out
+                        : start->at ? K(at)(start, n, row, first_column, oc) : NULL;
+                    K(multiply)(&p, K(APART), of_w.end - of_w.begin, panel.end - oc);
+                }
+        }
+        packed += fd_round_up(job->oc, K(NR)) * some * taps;
+    }
+}
+
+/* Some images' outputs in these rows and columns: whole rows, or one. */
+static void K(correlate)(const K(correlation) *job, ptrdiff_t n, ptrdiff_t images, fd_range rows,
+                         fd_range columns)
+{
+    fd_strip strip = K(strip_of)(&job->h, &job->w, images, rows, columns);
+    int ready = K(lies_ready)(&job->in, &strip), planar = job->out.channel != 1;
+    if (!ready) K(set_distances)(&strip, K(good_pitch)(job->c));
+    ptrdiff_t height = rows.end - rows.begin, width = columns.end - columns.begin;
+    ptrdiff_t pitch = K(good_pitch)(job->oc);
+    ptrdiff_t strip_size = ready ? 0 : K(strip_size)(&strip) + K(strip_extra)(&job->in, job->c);
+    size_t stretches_size = (size_t)(job->h.K * job->w.K) * sizeof(fd_stretch);
+    char *memory = fd_scratch(
+        stretches_size
+        + (size_t)(strip_size + (planar ? images * height * width * pitch : 0)) * sizeof(T));
+    if (!memory) return;
+    T *space = (T *)(memory + stretches_size);
+    const T *a = space;
+    if (ready)
+        a = K(at)(&job->in, n, strip.first_row, strip.first_column, job->c_first);
+    else
+        K(lay_strip)(&job->in, n, &strip, job->c_first, job->c, space);
+    K(maps) target = job->out, start = job->residual;
+    target.at = K(at)(&target, n, rows.begin, columns.begin, job->oc_first);
+    if (start.at) start.at = K(at)(&start, n, rows.begin, columns.begin, job->oc_first);
+    if (planar) {
+        target = (K(maps)){space + strip_size, height * width * pitch, width * pitch, pitch, 1,
+                           height, width};
+        if (start.at) {
+            for (ptrdiff_t i = 0; i < images; i++)
+                K(gather_pixels)(&start, i, 0, 0, 0, job->oc, height * width,
+                                 target.at + i * target.image, pitch);
+            start = target;
+        }
+    }
+    const T *packed = job->packed;
+    for (ptrdiff_t h = 0; h < fd_phases(&job->h); h++)
+        for (ptrdiff_t w = 0; w < fd_phases(&job->w); w++) {
+            K(correlate_phase)(job, &strip, a, &target, &start, rows, columns, h, w, packed,
+                               (fd_stretch *)memory);
+            packed += fd_round_up(job->oc, K(NR)) * job->c * fd_axis_of(&job->h, h).size
+                * fd_axis_of(&job->w, w).size;
+        }
+    for (ptrdiff_t i = 0; planar && i < images; i++)
+        K(scatter_pixels)(&job->out, n + i, rows.begin, columns.begin, job->oc_first, job->oc,
+                          height * width, target.at + i * target.image, pitch);
+}
+
+/* Items: (group, images, part of the rows, part of the columns). */
+static void K(correlate_items)(const fd_conv_args *args, K(correlation) job, const fd_window *w,
+                               ptrdiff_t begin, ptrdiff_t end)
+{
+    ptrdiff_t image_cells = (w->N + args->together - 1) / args->together;
+    ptrdiff_t packed_group = fd_round_up(job.oc, K(NR)) * job.c * job.h.K * job.w.K;
+    for (ptrdiff_t item = begin; item < end; item++) {
+        ptrdiff_t column = item % args->column_parts, rest = item / args->column_parts;
+        ptrdiff_t row = rest % args->row_parts, cell = rest / args->row_parts;
+        ptrdiff_t n = cell % image_cells * args->together, g = cell / image_cells;
+        fd_range rows = fd_part(job.out.H, 1, args->row_parts, row);
+        fd_range columns = fd_part(job.out.W, 1, args->column_parts, column);
+        if (rows.begin == rows.end || columns.begin == columns.end) continue;
+        K(correlation) group = job;
+        group.c_first = g * job.c;
+        group.oc_first = g * job.oc;
+        group.packed += g * packed_group;
+        if (group.bias) group.bias += group.oc_first;
+        K(correlate)(&group, n, FD_MIN(args->together, w->N - n), rows, columns);
+    }
+}
+
 static void K(conv2d)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_conv_args *args = p;
-    ptrdiff_t cells = args->image_cells * args->pixel_cells, packed_group = -1;
-    ptrdiff_t C = args->window.C, H = args->window.H, W = args->window.W;
-    ptrdiff_t c = C / args->groups, oc = args->OC / args->groups;
-    ptrdiff_t taps = c * args->window.KH * args->window.KW;
-    ptrdiff_t pixels = args->window.OH * args->window.OW, rows = fd_round_up(oc, MR);
-    K(correlation) job = {.window = fd_flat(args->window), .rows = oc, .image = args->OC * pixels,
-                          .channel = pixels, .column = 1};
-    job.window.C = c;
-    job.row = job.window.OW;
-    ptrdiff_t weights = fd_round_up(rows * taps + VL, VL);
-    T *packed = fd_scratch((size_t)(weights + K(correlate_size)(&job.window, oc)) * sizeof(T));
-    if (!packed) return;
-    job.packed = packed;
-    for (ptrdiff_t item = begin; item < end; item++) {
-        ptrdiff_t g = item / cells;
-        if (g != packed_group) {
-            const T *w = (const T *)args->w + g * oc * taps;
-            for (ptrdiff_t k = 0; k < taps; k += K(KC))
-                K(pack)(w + k, taps, 1, oc, FD_MIN(taps - k, K(KC)), MR, 1, packed + rows * k);
-            packed_group = g;
-        }
-        job.images = (K(images)){(const T *)args->x + g * c * H * W, C * H * W};
-        job.out = (T *)args->y + g * oc * pixels;
-        job.bias = args->b ? (const T *)args->b + g * oc : NULL;
-        K(correlate_cell)(args, job, item % cells, packed + weights);
-    }
-}
-
-/* The window of the inputs at row `h`, column `v` modulo stride, and the taps it is made of. */
-static fd_window K(backward_window)(const fd_conv_args *args, ptrdiff_t h, ptrdiff_t v,
-                                    fd_axis *rows, fd_axis *columns)
-{
     const fd_window *w = &args->window;
-    *rows = fd_backward_axis(w->KH, w->SH, w->PH, w->DH, h);
-    *columns = fd_backward_axis(w->KW, w->SW, w->PW, w->DW, v);
-    fd_window backward = {
-        w->N, args->OC / args->groups, w->OH, w->OW,
-        (w->H - h + w->SH - 1) / w->SH, (w->W - v + w->SW - 1) / w->SW,
-        rows->size, columns->size, 1, 1, rows->padding, columns->padding,
-        rows->dilation, columns->dilation};
-    /* With strides the inputs of one place are no plane without gaps. */
-    return w->SH == 1 && w->SW == 1 ? fd_flat(backward) : backward;
+    K(correlation) job = {
+        .h = {w->KH, w->SH, w->PH, w->DH, 0}, .w = {w->KW, w->SW, w->PW, w->DW, 0},
+        .c = w->C / args->groups, .oc = args->OC / args->groups,
+        .in = K(maps_of)(args->x, w->C, w->H, w->W, args->channels_last),
+        .out = K(maps_of)(args->y, args->OC, w->OH, w->OW, args->channels_last),
+        .residual = K(maps_of)(args->residual, args->OC, w->OH, w->OW, args->channels_last),
+        .packed = args->packed, .bias = args->b, .relu = args->relu};
+    K(correlate_items)(args, job, w, begin, end);
 }
 
-/* Panels of w[c, (oc, kh, kw)] from w[oc, (c, kh, kw)], for the taps of one window. */
-static void K(pack_backward)(const fd_window *w, const fd_window *window, const fd_axis *rows,
-                             const fd_axis *columns, const T *weight, ptrdiff_t C, T *packed)
-{
-    ptrdiff_t size = w->KH * w->KW, taps = window->C * window->KH * window->KW;
-    memset(packed, 0, (size_t)(fd_round_up(C, MR) * taps) * sizeof(T));
-    fd_tap t = {0, 0, 0};
-    for (ptrdiff_t k = 0; k < taps; k++, fd_next_tap(&t, window->KH, window->KW)) {
-        ptrdiff_t block = k / K(KC) * K(KC), kb = FD_MIN(taps - block, K(KC));
-        T *out = packed + fd_round_up(C, MR) * block + (k - block) * MR;
-        const T *in = weight + t.c * C * size + (rows->last - t.kh * rows->step) * w->KW
-            + columns->last - t.kw * columns->step;
-        for (ptrdiff_t c = 0; c < C; c += MR, out += kb * MR)
-            for (ptrdiff_t i = 0; i < FD_MIN(C - c, MR); i++) out[i] = in[(c + i) * size];
-    }
-}
-
-/* Items: (group, cell of the images, cell of the pixels). */
 static void K(conv2d_backward_input)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_conv_args *args = p;
     const fd_window *w = &args->window;
-    ptrdiff_t cells = args->image_cells * args->pixel_cells, packed_group = -1, most = 0;
-    ptrdiff_t c = w->C / args->groups, oc = args->OC / args->groups, rows = fd_round_up(c, MR);
-    ptrdiff_t pixels = w->OH * w->OW, plane = w->H * w->W;
-    /* Each tap of the filters belongs to one place modulo stride. */
-    ptrdiff_t weights = fd_round_up(rows * oc * w->KH * w->KW + VL, VL);
-    fd_axis along_h, along_w;
-    for (ptrdiff_t place = 0; place < w->SH * w->SW; place++) {
-        fd_window window = K(backward_window)(args, place / w->SW, place % w->SW, &along_h,
-                                              &along_w);
-        most = FD_MAX(most, K(correlate_size)(&window, c));
-    }
-    T *packed = fd_scratch((size_t)(weights + most) * sizeof(T));
-    if (!packed) return;
-    for (ptrdiff_t item = begin; item < end; item++) {
-        ptrdiff_t g = item / cells;
-        T *panels = packed;
-        for (ptrdiff_t place = 0; place < w->SH * w->SW; place++) {
-            ptrdiff_t h = place / w->SW, v = place % w->SW;
-            K(correlation) job = {.packed = panels, .rows = c, .image = w->C * plane,
-                                  .channel = plane, .row = w->SH * w->W, .column = w->SW};
-            job.window = K(backward_window)(args, h, v, &along_h, &along_w);
-            if (g != packed_group)
-                K(pack_backward)(w, &job.window, &along_h, &along_w,
-                                 (const T *)args->w + g * oc * c * w->KH * w->KW, c, panels);
-            panels += rows * oc * along_h.size * along_w.size;
-            job.images = (K(images)){(const T *)args->dy + g * oc * pixels, args->OC * pixels};
-            job.out = (T *)args->dx + g * c * plane + h * w->W + v;
-            K(correlate_cell)(args, job, item % cells, packed + weights);
-        }
-        packed_group = g;
-    }
-}
-
-/* ---- backward to the weights ---- */
-
-static T K(sum)(const T *x, ptrdiff_t count)
-{
-    V sum = {0};
-    ptrdiff_t i = 0;
-    for (; i + VL <= count; i += VL) sum += K(load)(x + i);
-    T total = K(lanes_sum)(sum);
-    for (; i < count; i++) total += x[i];
-    return total;
-}
-
-/* Lines of fields of one block, for at most KC taps from `tap` on. */
-static void K(find_lines)(const fd_window *w, K(images) x, const K(block) *block, ptrdiff_t tap,
-                          ptrdiff_t taps, T *lines, T *space)
-{
-    fd_layout layout = K(layout_of)(w, block, taps);
-    if (w->KH * w->KW == 1 && block->images == 1 && layout.rows == 1) {
-        layout.channel = K(LINE);       /* laid out, they are such lines already */
-        K(lay_out)(w, &layout, x.x + tap * w->H * w->W, taps, 0, lines);
-        return;
-    }
-    K(fields) fields;
-    fd_piece runs[K(KC)];
-    K(find_fields)(&fields, w, x, block, tap, taps, space);
-    ptrdiff_t pixels = block->pixels.end - block->pixels.begin;
-    ptrdiff_t n = fd_cut(w, &fields.layout, block->pixels.begin, pixels, VL, runs);
-    K(copy_fields)(&fields, taps, runs, n, lines, K(LINE));
-}
-
-/* sums[tap, oc] += field[tap, pixel] * dy[oc, pixel]^T for `count` taps from `tap` on. The fields
- * stay lines along the pixels; dy, of which there is less, is transposed. */
-static void K(add_block)(const fd_window *w, K(images) x, K(images) dy, ptrdiff_t oc,
-                         const K(block) *block, ptrdiff_t tap, ptrdiff_t count, T *memory, T *sums)
-{
-    ptrdiff_t kb = block->pixels.end - block->pixels.begin, pixels = w->OH * w->OW;
-    ptrdiff_t ld = fd_round_up(oc, VL);
-    T *panels = memory, *lines = panels + K(KC) * fd_round_up(oc, NR);
-    T *space = lines + K(MC) * K(LINE);
-    for (ptrdiff_t i = 0; i < oc; i += NR)
-        for (ptrdiff_t at = 0; at < kb;) {
-            ptrdiff_t pixel = block->pixels.begin + at;
-            ptrdiff_t length = FD_MIN(pixels - pixel % pixels, kb - at);
-            K(pack)(dy.x + pixel / pixels * dy.step + i * pixels + pixel % pixels, pixels, 1,
-                    FD_MIN(oc - i, NR), length, NR, 1, panels + i * kb + at * NR);
-            at += length;
-        }
-    for (ptrdiff_t t = 0; t < count; t += K(MC)) {
-        ptrdiff_t here = FD_MIN(count - t, K(MC));
-        K(find_lines)(w, x, block, tap + t, here, lines, space);
-        K(multiply)(K(whole_tiles)(here), ld, kb, lines, K(LINES), panels, sums + t * ld, ld);
-    }
-}
-
-/* One cell of the taps, in one cell of the images: db for its share of the channels. */
-static void K(backward_weight_cell)(const fd_conv_args *args, const fd_window *w, ptrdiff_t g,
-                                    fd_range images, fd_range taps, fd_range channels, T *dw,
-                                    T *db, T *sums)
-{
-    ptrdiff_t oc = args->OC / args->groups, pixels = w->OH * w->OW, ld = fd_round_up(oc, VL);
-    ptrdiff_t count = taps.end - taps.begin, together = K(images_per_block)(w, K(KC));
-    ptrdiff_t size = K(whole_tiles)(count) * ld, line = w->C * w->KH * w->KW;
-    K(images) x = {(const T *)args->x + g * w->C * w->H * w->W, args->window.C * w->H * w->W};
-    K(images) dy = {(const T *)args->dy + g * oc * pixels, args->OC * pixels};
-    memset(sums, 0, (size_t)size * sizeof(T));
-    for (ptrdiff_t n = images.begin; n < images.end; n += together) {
-        ptrdiff_t some = FD_MIN(together, images.end - n);
-        ptrdiff_t parts = (some * pixels + K(KC) - 1) / K(KC);
-        for (ptrdiff_t i = 0; i < parts; i++) {
-            K(block) block = {some, fd_part(some * pixels, 1, parts, i)};
-            K(add_block)(w, (K(images)){x.x + n * x.step, x.step},
-                         (K(images)){dy.x + n * dy.step, dy.step}, oc, &block, taps.begin, count,
-                         sums + size, sums);
-        }
-    }
-    for (ptrdiff_t i = 0; i < oc; i++)
-        for (ptrdiff_t t = 0; t < count; t++)
-            dw[(g * oc + i) * line + taps.begin + t] = sums[t * ld + i];
-    if (!db) return;
-    for (ptrdiff_t i = channels.begin; i < channels.end; i++) {
-        T total = 0;
-        for (ptrdiff_t n = images.begin; n < images.end; n++)
-            total += K(sum)(dy.x + n * dy.step + i * pixels, pixels);
-        db[g * oc + i] = total;
-    }
-}
-
-/* Items: (cell of the images, group, cell of the taps). Every cell of the images has its own dw
- * and db, one after another; the caller adds them up. */
-static void K(conv2d_backward_weight)(const void *p, ptrdiff_t begin, ptrdiff_t end)
-{
-    const fd_conv_args *args = p;
-    fd_window w = fd_flat(args->window);
-    w.C /= args->groups;
-    ptrdiff_t oc = args->OC / args->groups, taps = w.C * w.KH * w.KW;
-    ptrdiff_t most = (taps + args->tap_cells - 1) / args->tap_cells;
-    T *memory = fd_scratch((size_t)(K(whole_tiles)(most) * fd_round_up(oc, VL)
-                                    + K(KC) * fd_round_up(oc, NR) + K(MC) * K(LINE)
-                                    + K(fields_size)(&w, K(KC))) * sizeof(T));
-    if (!memory) return;
-    for (ptrdiff_t item = begin; item < end; item++) {
-        ptrdiff_t cell = item % args->tap_cells, g = item / args->tap_cells % args->groups;
-        ptrdiff_t image_cell = item / args->tap_cells / args->groups;
-        K(backward_weight_cell)(
-            args, &w, g, fd_part(w.N, 1, args->image_cells, image_cell),
-            fd_part(taps, 1, args->tap_cells, cell), fd_part(oc, 1, args->tap_cells, cell),
-            (T *)args->dw + image_cell * args->OC * taps,
-            args->db ? (T *)args->db + image_cell * args->OC : NULL, memory);
-    }
+    K(correlation) job = {
+        .h = {w->KH, w->SH, w->PH, w->DH, 1}, .w = {w->KW, w->SW, w->PW, w->DW, 1},
+        .c = args->OC / args->groups, .oc = w->C / args->groups,
+        .in = K(maps_of)(args->dy, args->OC, w->OH, w->OW, args->channels_last),
+        .out = K(maps_of)(args->dx, w->C, w->H, w->W, args->channels_last),
+        .packed = args->packed};
+    K(correlate_items)(args, job, w, begin, end);
 }

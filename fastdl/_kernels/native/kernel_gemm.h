@@ -1,149 +1,142 @@
-/* Matrix product: packed, cache-blocked, register-tiled (Goto & van de Geijn, 2008).
+/* Matrix product: cache-blocked, register-tiled (Goto & van de Geijn, 2008).
  *
- * A block of `a` is copied into panels of MR rows, a block of `b` into panels of NR columns, both
- * with k running slowest, so that the tile kernel reads two streams. The tile of MR x NR sums
- * stays in registers: MR * 2 vectors. Convolution feeds the same kernel with other packers.
+ * A block of b is copied into panels of NR columns in which k runs slowest, unless few rows meet
+ * it; a block of a is copied too, unless few columns meet it, because rows that lie a power of
+ * two apart share cache sets. The tile (kernel_tile.h) does the rest, and finishes what it stores:
+ * bias, the old `out`, ReLU.
  */
-#include "window.h"
-#include "kernel_pack.h"
 
-#define MR FD_MR
-#define NR (2 * VL)
 
 enum {
-    K(KC) = 256,                                    /* a panel of b, KC x NR, stays in L1 */
-    K(MC) = FD_MR * 12,                             /* a block of a, MC x KC, stays in L2 */
-    K(NC) = 2048 / sizeof(T),                       /* and with it a block of b, KC x NC */
-    K(PACKED_A) = K(MC) * K(KC) + FD_VBYTES / sizeof(T),    /* what `pack` fills, in elements */
-    K(PACKED_B) = K(NC) * K(KC) + FD_VBYTES / sizeof(T),
+    K(KC) = 1024 / sizeof(T),           /* a panel of b, KC x NR, stays in L1 */
+    K(MC) = FD_ROWS * 12,               /* a block of a, MC x KC, stays in L2 */
+    K(NC) = 2048 / sizeof(T),           /* and with it a block of b, KC x NC */
+    K(LINE) = K(KC) + FD_VBYTES / sizeof(T),    /* a row of packed a; no power of two */
+    K(PACKED_A) = K(MC) * K(LINE),
+    K(PACKED_B) = (K(NC) + K(NR)) * K(KC),
+    K(FEW_ROWS) = FD_ROWS * 3, K(FEW_COLUMNS) = K(NR) * 2,
 };
 
-/* How `a` lies: in panels of MR rows with k slowest, or in lines of LINE elements along k, which
- * costs no transposition. LINE is a constant: the tile's rows are then fixed offsets. */
-enum K(layout) { K(PANELS), K(LINES) };
+/* A matrix in memory: where one row or column ends and the next begins. */
+typedef struct {
+    const T *at;
+    ptrdiff_t row, column;              /* distances; one of them is 1 */
+} K(matrix);
 
-enum { K(LINE) = K(KC) + FD_VBYTES / sizeof(T) };   /* no power of two: those share cache sets */
-
-/* out[height x vectors * VL] += a * b. Inlined with constants, or the sums leave the registers. */
-FD_INLINE void K(tile)(int height, int vectors, enum K(layout) layout, ptrdiff_t kb, const T *a,
-                       const T *b, T *out, ptrdiff_t ld)
+static inline K(matrix) K(part_of)(K(matrix) m, ptrdiff_t row, ptrdiff_t column)
 {
-    ptrdiff_t a_row = layout == K(LINES) ? K(LINE) : 1, a_k = layout == K(LINES) ? 1 : MR;
-    V sum[MR][2];
-#pragma GCC unroll 16
-    for (int i = 0; i < height; i++) sum[i][0] = sum[i][1] = (V){0};
-    for (ptrdiff_t k = 0; k < kb; k++, a += a_k, b += NR) {
-        V b0 = K(load)(b), b1 = vectors == 2 ? K(load)(b + VL) : (V){0};
-#pragma GCC unroll 16
-        for (int i = 0; i < height; i++) {
-            sum[i][0] += a[i * a_row] * b0;
-            if (vectors == 2) sum[i][1] += a[i * a_row] * b1;
+    m.at += row * m.row + column * m.column;
+    return m;
+}
+
+/* Rows of a for kb steps of k: as they lie, or copied, rows as lines, columns as panels. */
+static K(matrix) K(block_of)(K(matrix) a, ptrdiff_t rows, ptrdiff_t kb, int few_columns, T *space)
+{
+    if (few_columns) return a;
+    if (a.column == 1) {
+        for (ptrdiff_t i = 0; i < rows; i++) K(copy)(space + i * K(LINE), a.at + i * a.row, kb);
+        return (K(matrix)){space, K(LINE), 1};
+    }
+    for (ptrdiff_t k = 0; k < kb; k++) K(copy)(space + k * K(MC), a.at + k * a.column, rows);
+    return (K(matrix)){space, 1, K(MC)};
+}
+
+/* Scale what the product is added to. */
+static void K(scale_rows)(T *out, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t columns, T beta)
+{
+    for (ptrdiff_t i = 0; i < rows; i++, out += ld)
+        for (ptrdiff_t j = 0; j < columns; j++) out[j] *= beta;
+}
+
+/* Where the columns from `j` on of a b that is packed as a whole have their steps of k. */
+static inline T *K(packed_at)(const fd_gemm_args *args, ptrdiff_t k, ptrdiff_t kb, ptrdiff_t j)
+{
+    return (T *)args->packed + k * fd_round_up(args->N, K(NR)) + j * kb;
+}
+
+/* Items: 128 bytes of columns of b. For several cells one above the other, which would all pack the same. */
+static void K(gemm_pack)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fd_gemm_args *args = p;
+    ptrdiff_t line = args->trans_b ? args->b_row : 1, step = args->trans_b ? 1 : args->b_row;
+    fd_range panels = {K(panels_of_item)(args->N, begin).begin,
+                       K(panels_of_item)(args->N, end - 1).end};
+    for (ptrdiff_t i = panels.begin; i < panels.end; i++)
+        for (ptrdiff_t k = 0, kb; k < args->K; k += kb) {
+            fd_range panel = K(panel)(args->N, i);
+            kb = FD_MIN(args->K - k, K(KC));
+            K(pack)((const T *)args->b + panel.begin * line + k * step, line, step,
+                    panel.end - panel.begin, kb, K(packed_at)(args, k, kb, panel.begin));
         }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < height; i++, out += ld) {
-        K(store)(out, K(load)(out) + sum[i][0]);
-        if (vectors == 2) K(store)(out + VL, K(load)(out + VL) + sum[i][1]);
-    }
 }
 
-/* Tiles of 4, 8, 12 and MR rows, so that few rows do not cost as much as many. */
-#define TILE_STEP 4
-#define FOR_EACH_TILE(DO, vectors, layout)                                                        \
-    DO(4, vectors, layout) DO(8, vectors, layout) DO(12, vectors, layout) DO(16, vectors, layout)
-#define DEFINE_TILE(height, vectors, layout)                                                      \
-    static void K(tile_##height##_##vectors##_##layout)(ptrdiff_t kb, const T *a, const T *b,     \
-                                                        T *out, ptrdiff_t ld)                     \
-    {                                                                                             \
-        K(tile)(FD_MIN(height, MR), vectors, K(layout), kb, a, b, out, ld);                       \
-    }
-#define NAME_TILE(height, vectors, layout) K(tile_##height##_##vectors##_##layout),
-FOR_EACH_TILE(DEFINE_TILE, 1, PANELS)
-FOR_EACH_TILE(DEFINE_TILE, 2, PANELS)
-FOR_EACH_TILE(DEFINE_TILE, 1, LINES)
-FOR_EACH_TILE(DEFINE_TILE, 2, LINES)
-
-static void (*const K(tiles)[2][2][4])(ptrdiff_t, const T *, const T *, T *, ptrdiff_t) = {
-    {{FOR_EACH_TILE(NAME_TILE, 1, PANELS)}, {FOR_EACH_TILE(NAME_TILE, 2, PANELS)}},
-    {{FOR_EACH_TILE(NAME_TILE, 1, LINES)}, {FOR_EACH_TILE(NAME_TILE, 2, LINES)}},
-};
-#undef FOR_EACH_TILE
-#undef DEFINE_TILE
-#undef NAME_TILE
-
-/* Rows of the tile that `rows` rows are left to. */
-static inline ptrdiff_t K(tile_rows)(ptrdiff_t rows)
+/* b for these columns and steps of k, packed or as it lies, as the tile takes it. */
+static void K(find_panel)(K(matrix) b, ptrdiff_t columns, ptrdiff_t kb, int few_rows,
+                          const T *packed, T *space, K(product) *p)
 {
-    return FD_MIN(fd_round_up(rows, TILE_STEP), MR);
+    p->b = packed ? packed : space;
+    p->b_step = K(packed_width)(columns);
+    p->b_second = VL;
+    if (packed) return;
+    if (few_rows && b.column == 1 && columns >= VL) {
+        p->b = b.at;
+        p->b_step = b.row;
+        p->b_second = K(second)(columns);
+    } else
+        K(pack)(b.at, b.column, b.row, columns, kb, space);
 }
 
-/* `rows` filled up to whole tiles: with that many, and whole vectors, `multiply` has no edges. */
-static inline ptrdiff_t K(whole_tiles)(ptrdiff_t rows)
+static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range columns, T *space_a,
+                         T *space_b)
 {
-    return rows / MR * MR + K(tile_rows)(rows % MR);
-}
-
-/* out[rows x columns] += a * packed b. */
-static void K(multiply)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t kb, const T *a,
-                        enum K(layout) layout, const T *b, T *out, ptrdiff_t ld)
-{
-    for (ptrdiff_t j = 0; j < columns; j += NR) {
-        int vectors = columns - j > VL ? 2 : 1;
-        for (ptrdiff_t i = 0; i < rows; i += MR) {
-            const T *a_tile = a + i * (layout == K(LINES) ? (ptrdiff_t)K(LINE) : kb);
-            const T *b_panel = b + j * kb;
-            T *corner = out + i * ld + j;
-            ptrdiff_t height = K(tile_rows)(rows - i), width = vectors * VL;
-            int size = (int)((height - 1) / TILE_STEP);
-            if (height <= rows - i && width <= columns - j) {
-                K(tiles)[layout][vectors - 1][size](kb, a_tile, b_panel, corner, ld);
-                continue;
+    K(matrix) a = {args->a, args->trans_a ? 1 : args->a_row, args->trans_a ? args->a_row : 1};
+    K(matrix) b = {args->b, args->trans_b ? 1 : args->b_row, args->trans_b ? args->b_row : 1};
+    ptrdiff_t M = rows.end - rows.begin, N = columns.end - columns.begin;
+    T *out = (T *)args->out + rows.begin * args->out_row + columns.begin;
+    const T *bias = args->bias ? (const T *)args->bias + columns.begin : NULL;
+    int few_rows = M <= K(FEW_ROWS), few_columns = N <= K(FEW_COLUMNS);
+    a = K(part_of)(a, rows.begin, 0);
+    b = K(part_of)(b, 0, columns.begin);
+    if (args->beta != 0 && args->beta != 1)
+        K(scale_rows)(out, args->out_row, M, N, (T)args->beta);
+    for (ptrdiff_t j = 0, nb; j < N; j += nb) {
+        nb = N - j < K(NC) + K(NR) ? N - j : K(NC);
+        ptrdiff_t k = 0, kb, panels = K(panels)(nb);
+        do {                            /* once at least: K may be 0 */
+            kb = FD_MIN(args->K - k, K(KC));
+            fd_stretch all = {0, 0, kb};
+            K(product) product[K(NC) / K(NR) + 1];
+            for (ptrdiff_t n = 0; n < panels; n++) {
+                fd_range panel = K(panel)(nb, n);
+                ptrdiff_t column = j + panel.begin;
+                product[n] = (K(product)){
+                    .stretches = &all, .n_stretches = 1, .out = out + column,
+                    .out_row = args->out_row, .start_row = args->out_row,
+                    .start = k || args->beta != 0 ? out + column : NULL,
+                    .bias = k || !bias ? NULL : bias + column,
+                    .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K};
+                K(find_panel)(K(part_of)(b, k, column), panel.end - panel.begin, kb, few_rows,
+                              args->packed ? K(packed_at)(args, k, kb, columns.begin + column)
+                                           : NULL,
+                              space_b + panel.begin * kb, &product[n]);
             }
-            T edge[MR * 2 * FD_VBYTES / sizeof(T)] = {0};
-            K(tiles)[layout][vectors - 1][size](kb, a_tile, b_panel, edge, NR);
-            height = FD_MIN(height, rows - i);
-            width = FD_MIN(width, columns - j);
-            for (ptrdiff_t r = 0; r < height; r++)
-                for (ptrdiff_t c = 0; c < width; c++) corner[r * ld + c] += edge[r * NR + c];
-        }
-    }
-}
-
-/* out = beta * out + bias, before the products are added. */
-static void K(prepare)(T *out, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t columns, T beta,
-                       const T *bias)
-{
-    for (ptrdiff_t i = 0; i < rows; i++, out += ld) {
-        if (beta == 0)
-            memset(out, 0, (size_t)columns * sizeof(T));
-        else if (beta != 1)
-            for (ptrdiff_t j = 0; j < columns; j++) out[j] *= beta;
-        if (bias)
-            for (ptrdiff_t j = 0; j < columns; j++) out[j] += bias[j];
-    }
-}
-
-static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range columns, T *packed_a,
-                         T *packed_b)
-{
-    ptrdiff_t a_row = args->trans_a ? 1 : args->K, a_k = args->trans_a ? args->M : 1;
-    ptrdiff_t b_column = args->trans_b ? args->K : 1, b_k = args->trans_b ? 1 : args->N;
-    const T *a = args->a, *b = args->b, *bias = args->bias;
-    T *out = args->out;
-    for (ptrdiff_t j = columns.begin; j < columns.end; j += K(NC)) {
-        ptrdiff_t nb = FD_MIN(columns.end - j, K(NC));
-        K(prepare)(out + rows.begin * args->N + j, args->N, rows.end - rows.begin, nb,
-                   (T)args->beta, bias ? bias + j : NULL);
-        for (ptrdiff_t k = 0; k < args->K; k += K(KC)) {
-            ptrdiff_t kb = FD_MIN(args->K - k, K(KC));
-            K(pack)(b + j * b_column + k * b_k, b_column, b_k, nb, kb, NR, 1, packed_b);
-            for (ptrdiff_t i = rows.begin; i < rows.end; i += K(MC)) {
-                ptrdiff_t mb = FD_MIN(rows.end - i, K(MC));
-                K(pack)(a + i * a_row + k * a_k, a_row, a_k, mb, kb, MR, (T)args->alpha, packed_a);
-                K(multiply)(mb, nb, kb, packed_a, K(PANELS), packed_b, out + i * args->N + j,
-                            args->N);
+            for (ptrdiff_t i = 0; i < M; i += K(MC)) {
+                ptrdiff_t mb = FD_MIN(M - i, K(MC));
+                K(matrix) block = K(block_of)(K(part_of)(a, i, k), mb, kb, few_columns, space_a);
+                for (ptrdiff_t n = 0; n < panels; n++) {
+                    fd_range panel = K(panel)(nb, n);
+                    K(product) p = product[n];
+                    p.a = block.at;
+                    p.a_row = block.row;
+                    p.a_step = block.column;
+                    p.out += i * args->out_row;
+                    if (p.start) p.start += i * args->out_row;
+                    K(multiply)(&p, block.column == 1 ? K(APART) : K(ADJACENT), mb,
+                                panel.end - panel.begin);
+                }
             }
-        }
+            k += kb;
+        } while (k < args->K);
     }
 }
 
@@ -151,10 +144,12 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
 static void K(gemm)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_gemm_args *args = p;
-    T *packed_a = fd_scratch((K(PACKED_A) + K(PACKED_B)) * sizeof(T));
-    if (!packed_a) return;
-    for (ptrdiff_t cell = begin; cell < end; cell++)
-        K(gemm_cell)(args, fd_part(args->M, MR, args->grid_m, cell / args->grid_n),
-                     fd_part(args->N, NR, args->grid_n, cell % args->grid_n), packed_a,
-                     packed_a + K(PACKED_A));
+    T *space = fd_scratch((K(PACKED_A) + K(PACKED_B)) * sizeof(T));
+    if (!space) return;
+    for (ptrdiff_t cell = begin; cell < end; cell++) {
+        fd_range rows = fd_part(args->M, 1, args->grid_m, cell / args->grid_n);
+        fd_range columns = fd_part(args->N, K(NR), args->grid_n, cell % args->grid_n);
+        if (rows.begin < rows.end && columns.begin < columns.end)
+            K(gemm_cell)(args, rows, columns, space, space + K(PACKED_A));
+    }
 }

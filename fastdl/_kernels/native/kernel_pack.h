@@ -1,6 +1,6 @@
-/* Packing: lines copied into panels in which k runs slowest, for the matrix product.
+/* Transposing, and packing: lines copied into panels in which k runs slowest.
  *
- * Where k runs along the lines this is a transposition, done VL x VL elements at a time: one step
+ * A matrix is transposed VL x VL elements at a time: one step
  * interleaves row i with row i + VL / 2 into the rows 2i and 2i + 1. That moves the top bit of the
  * row's number to the bottom of the column's, and the other way round; after log2(VL) steps rows
  * and columns have changed places.
@@ -33,16 +33,16 @@
 #define FD_HIGH 1, 3
 #endif
 
-/* out[k, i] = scale * in[i, k] for VL steps of k and VL lines i; lines from `lines` on are 0. */
-static inline void K(transpose_block)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, T scale,
-                                      T *out, ptrdiff_t out_step)
+/* out[k, i] = in[i, k] for VL steps of k and VL lines i; lines from `lines` on are 0. */
+FD_INLINE void K(transpose_block)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, T *out,
+                                  ptrdiff_t out_step)
 {
 #if defined(FD_HAS_SHUFFLE) && FD_LANES > 1
     V rows[FD_LANES], mixed[FD_LANES];
 #pragma GCC unroll 16
     for (int i = 0; i < FD_LANES; i++) {
         rows[i] = (V){0};
-        if (i < lines) rows[i] = scale * K(load)(in + i * in_step);
+        if (i < lines) rows[i] = K(load)(in + i * in_step);
     }
 #pragma GCC unroll 4
     for (int step = 1; step < FD_LANES; step *= 2) {
@@ -60,7 +60,7 @@ static inline void K(transpose_block)(const T *in, ptrdiff_t in_step, ptrdiff_t 
 #else
     for (ptrdiff_t i = 0; i < VL; i++)
         for (ptrdiff_t k = 0; k < VL; k++)
-            out[k * out_step + i] = i < lines ? scale * in[i * in_step + k] : 0;
+            out[k * out_step + i] = i < lines ? in[i * in_step + k] : 0;
 #endif
 }
 #undef FD_LANES
@@ -68,45 +68,79 @@ static inline void K(transpose_block)(const T *in, ptrdiff_t in_step, ptrdiff_t 
 #undef FD_LOW
 #undef FD_HIGH
 
-/* One panel from `lines` lines along which k runs, filled up with 0 to `width` lines. */
-static void K(pack_transposed)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, ptrdiff_t kb,
-                               ptrdiff_t width, T scale, T *panel)
+/* out[j, i] = in[i, j]. Blocks at the edges overlap their neighbours. */
+static void K(transpose)(const T *in, ptrdiff_t in_row, ptrdiff_t rows, ptrdiff_t columns, T *out,
+                         ptrdiff_t out_row)
 {
-    ptrdiff_t k = 0, last = (width - 1) / VL * VL;
-    for (; k + VL <= kb; k += VL)
-        /* Backwards: a block wider than what is left of the panel's line runs over into the
-         * next line, whose own first block comes later. */
-        for (ptrdiff_t i = last; i >= 0; i -= VL)
-            K(transpose_block)(in + i * in_step + k, in_step, lines - i, scale,
-                               panel + k * width + i, width);
-    for (; k < kb; k++)
-        for (ptrdiff_t i = 0; i < width; i++)
-            panel[k * width + i] = i < lines ? scale * in[i * in_step + k] : 0;
+    if (rows < VL || columns < VL) {
+        for (ptrdiff_t j = 0; j < columns; j++)
+            for (ptrdiff_t i = 0; i < rows; i++) out[j * out_row + i] = in[i * in_row + j];
+        return;
+    }
+    for (ptrdiff_t r = 0; r < rows; r += VL)
+        for (ptrdiff_t c = 0; c < columns; c += VL) {
+            ptrdiff_t i = FD_MIN(r, rows - VL), j = FD_MIN(c, columns - VL);
+            K(transpose_block)(in + i * in_row + j, in_row, VL, out + j * out_row + i, out_row);
+        }
 }
 
-/* One panel from lines that lie side by side, `k_stride` elements from one k to the next. */
-static void K(pack_straight)(const T *in, ptrdiff_t k_stride, ptrdiff_t lines, ptrdiff_t kb,
-                             ptrdiff_t width, T scale, T *panel)
+/* The columns of a matrix are taken in panels of up to NR, one or two vectors. A second vector that
+ * would not be whole starts earlier and overlaps the first, so that whatever is wider than a vector
+ * is read and written in whole vectors, and never beyond its end. */
+enum { K(NR) = 2 * FD_VBYTES / sizeof(T) };
+
+/* Panel `i` of N columns. Where less than a vector would be left for the last one, it takes a vector
+ * from the one before. */
+static inline fd_range K(panel)(ptrdiff_t N, ptrdiff_t i)
 {
+    ptrdiff_t left = N - i * K(NR), short_of = N > K(NR) && N % K(NR) && N % K(NR) < VL ? VL : 0;
+    if (left > K(NR) + short_of) return (fd_range){i * K(NR), i * K(NR) + K(NR)};
+    if (left > K(NR)) return (fd_range){i * K(NR), i * K(NR) + VL};
+    return (fd_range){i * K(NR) - (left < K(NR) ? short_of : 0), N};
+}
+
+static inline ptrdiff_t K(panels)(ptrdiff_t N) { return (N + K(NR) - 1) / K(NR); }
+
+/* For kernels that pack: items are 128 bytes of columns, whatever the vectors; these are its panels. */
+static inline fd_range K(panels_of_item)(ptrdiff_t N, ptrdiff_t item)
+{
+    ptrdiff_t each = FD_MAX(128 / (2 * FD_VBYTES), 1);
+    return (fd_range){item * each, FD_MIN(item * each + each, K(panels)(N))};
+}
+
+/* Where the second vector of a panel starts. */
+static inline ptrdiff_t K(second)(ptrdiff_t columns) { return FD_MAX(columns - VL, 0); }
+
+/* How wide the panel is once it is packed. */
+static inline ptrdiff_t K(packed_width)(ptrdiff_t columns) { return columns > VL ? K(NR) : VL; }
+
+/* panel[k, i] = in[i, k] for a vector of lines i, those from `lines` on being 0. */
+static void K(pack_vector)(const T *in, ptrdiff_t line_stride, ptrdiff_t k_stride, ptrdiff_t lines,
+                           ptrdiff_t kb, ptrdiff_t width, T *panel)
+{
+    if (k_stride == 1 && kb >= VL) {
+        for (ptrdiff_t k = 0; k < kb; k += VL) {
+            ptrdiff_t first = FD_MIN(k, kb - VL);
+            K(transpose_block)(in + first, line_stride, lines, panel + first * width, width);
+        }
+        return;
+    }
     for (ptrdiff_t k = 0; k < kb; k++, in += k_stride, panel += width) {
-        ptrdiff_t i = 0;
-        for (; i + VL <= lines; i += VL) K(store)(panel + i, scale * K(load)(in + i));
-        for (; i < lines; i++) panel[i] = scale * in[i];
-        for (; i < width; i++) panel[i] = 0;
+        if (line_stride == 1)
+            K(copy)(panel, in, lines);
+        else
+            for (ptrdiff_t i = 0; i < lines; i++) panel[i] = in[i * line_stride];
+        K(fill)(panel + lines, VL - lines, 0);
     }
 }
 
-/* Copy `count` lines of `kb` elements into panels of `width` lines, the last filled up with 0.
- * One of the strides is 1. Up to VL elements after the last panel may be overwritten. */
-static void K(pack)(const T *source, ptrdiff_t line_stride, ptrdiff_t k_stride, ptrdiff_t count,
-                    ptrdiff_t kb, ptrdiff_t width, T scale, T *panel)
+/* Pack a panel: k runs slowest, one of the strides is 1 or else both are slow. */
+static void K(pack)(const T *in, ptrdiff_t line_stride, ptrdiff_t k_stride, ptrdiff_t columns,
+                    ptrdiff_t kb, T *panel)
 {
-    for (ptrdiff_t first = 0; first < count; first += width, panel += width * kb) {
-        const T *in = source + first * line_stride;
-        ptrdiff_t lines = FD_MIN(count - first, width);
-        if (k_stride == 1)
-            K(pack_transposed)(in, line_stride, lines, kb, width, scale, panel);
-        else
-            K(pack_straight)(in, k_stride, lines, kb, width, scale, panel);
-    }
+    ptrdiff_t width = K(packed_width)(columns);
+    K(pack_vector)(in, line_stride, k_stride, FD_MIN(columns, VL), kb, width, panel);
+    if (columns > VL)
+        K(pack_vector)(in + K(second)(columns) * line_stride, line_stride, k_stride, VL, kb, width,
+                       panel + VL);
 }

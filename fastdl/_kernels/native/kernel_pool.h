@@ -2,6 +2,31 @@
  * modulo stride, so that under each tap a vector of neighbouring outputs finds its cells side by
  * side. Maximum, argmax and sum stay in registers over all taps. */
 
+/* Rows of the planes of one image, as the layout has them; `padding` is what lies beside them. */
+static void K(lay_out)(const fd_window *w, const fd_layout *layout, const T *x, ptrdiff_t channels,
+                       T padding, T *out)
+{
+    ptrdiff_t phases = layout->phases_h * layout->phases_w, line = layout->line;
+    for (ptrdiff_t plane = 0; plane < channels * phases; plane++) {
+        ptrdiff_t c = plane / phases, phase = plane % phases;
+        ptrdiff_t h = layout->first_row * w->SH + phase / layout->phases_w - w->PH;
+        ptrdiff_t shift = layout->first_column * w->SW + phase % layout->phases_w - w->PW;
+        fd_range inside = fd_inside(line, w->SW, shift, w->W);
+        T *to = out + c * layout->channel + phase * layout->rows * line;
+        for (ptrdiff_t row = 0; row < layout->rows; row++, h += w->SH, to += line) {
+            if (h < 0 || h >= w->H) {
+                K(fill)(to, line, padding);
+                continue;
+            }
+            const T *in = x + (c * w->H + h) * w->W + shift + inside.begin * w->SW;
+            K(fill)(to, inside.begin, padding);
+            K(copy_strided)(to + inside.begin, in, inside.end - inside.begin, w->SW);
+            K(fill)(to + inside.end, line - inside.end, padding);
+        }
+    }
+}
+
+
 /* What the outputs of one plane have in common, in a thread's scratch. */
 typedef struct {
     ptrdiff_t rows;                     /* output rows laid out at once */

@@ -3,13 +3,14 @@
  * Included by the isa_*.c files, which set
  *   FD_TABLE    name of the table to define
  *   FD_VBYTES   bytes of a vector register
- *   FD_MR       rows of the matrix product's register tile (its columns are two vectors)
+ *   FD_SUMS     vector registers that hold the sums of a register tile
  * Everything but the table is static: object files of different instruction sets share no symbol.
  */
 #include <math.h>
 #include <string.h>
 
 #include "fastdl_native.h"
+#include "window.h"
 
 #if defined(__GNUC__)
 #define FD_VECTOR(T) __attribute__((vector_size(FD_VBYTES), aligned(sizeof(T)), may_alias)) T

@@ -37,6 +37,16 @@ static inline T K(lanes_sum)(V v)
     return sum;
 }
 
+static inline T K(sum)(const T *x, ptrdiff_t count)
+{
+    V sum = {0};
+    ptrdiff_t i = 0;
+    for (; i + VL <= count; i += VL) sum += K(load)(x + i);
+    T total = K(lanes_sum)(sum);
+    for (; i < count; i++) total += x[i];
+    return total;
+}
+
 /* Short copies and fills, a vector at a time; the last vector overlaps the one before. */
 static inline void K(copy)(T *out, const T *in, ptrdiff_t count)
 {
@@ -68,9 +78,13 @@ static inline void K(fill)(T *out, ptrdiff_t count, T value)
 }
 
 #include "kernel_elementary.h"
+#include "kernel_pack.h"
+#include "kernel_tile.h"
 #include "kernel_gemm.h"
 #include "kernel_im2col.h"
+#include "kernel_strip.h"
 #include "kernel_conv.h"
+#include "kernel_conv_weight.h"
 #include "kernel_depthwise.h"
 #include "kernel_pool.h"
 #include "kernel_batchnorm.h"

@@ -24,6 +24,12 @@ static inline fd_range fd_inside(ptrdiff_t O, ptrdiff_t stride, ptrdiff_t offset
     return (fd_range){begin, end};
 }
 
+/* A run of k in a product of matrices: where it begins in a (elements) and in b (steps of k), and
+ * how many steps it has. */
+typedef struct {
+    ptrdiff_t a, b, length;
+} fd_stretch;
+
 /* Part `index` of [0, size) cut into `parts` parts whose bounds are multiples of `unit`. */
 static inline fd_range fd_part(ptrdiff_t size, ptrdiff_t unit, ptrdiff_t parts, ptrdiff_t index)
 {
@@ -138,6 +144,59 @@ static inline fd_axis fd_backward_axis(ptrdiff_t K, ptrdiff_t stride, ptrdiff_t 
     axis.padding = (axis.size - 1) * axis.dilation - (phase + padding - first * dilation) / stride;
     return axis;
 }
+
+/* The window of a forward pass along one axis, in the same terms: its taps are the filter's. */
+static inline fd_axis fd_forward_axis(ptrdiff_t K, ptrdiff_t padding, ptrdiff_t dilation)
+{
+    return (fd_axis){K, padding, dilation, 0, -1};
+}
+
+/* A window that slides along one axis: forward over x, or backward over dy, where every input
+ * of a forward stride (its phase) meets taps of its own. */
+typedef struct {
+    ptrdiff_t K, S, P, D;
+    int backward;
+} fd_slide;
+
+static inline fd_axis fd_axis_of(const fd_slide *s, ptrdiff_t phase)
+{
+    return s->backward ? fd_backward_axis(s->K, s->S, s->P, s->D, phase)
+                       : fd_forward_axis(s->K, s->P, s->D);
+}
+
+static inline ptrdiff_t fd_phases(const fd_slide *s) { return s->backward ? s->S : 1; }
+
+/* How far the window moves over what is read from one output of a phase to the next. */
+static inline ptrdiff_t fd_step(const fd_slide *s) { return s->backward ? 1 : s->S; }
+
+/* Which outputs of a phase lie in `outputs`: the o-th of them is output o * fd_phases + phase. */
+static inline fd_range fd_of_phase(const fd_slide *s, ptrdiff_t phase, fd_range outputs)
+{
+    ptrdiff_t step = fd_phases(s), up = step - 1 - phase;
+    return (fd_range){(outputs.begin + up) / step, (outputs.end + up) / step};
+}
+
+/* What the windows of `outputs` cover, padding included. */
+static inline fd_range fd_reach(const fd_slide *s, fd_range outputs)
+{
+    fd_range reach = {PTRDIFF_MAX, PTRDIFF_MIN};
+    for (ptrdiff_t phase = 0; phase < fd_phases(s); phase++) {
+        fd_axis axis = fd_axis_of(s, phase);
+        fd_range o = fd_of_phase(s, phase, outputs);
+        if (!axis.size || o.begin >= o.end) continue;
+        ptrdiff_t begin = o.begin * fd_step(s) - axis.padding;
+        ptrdiff_t end = (o.end - 1) * fd_step(s) - axis.padding + (axis.size - 1) * axis.dilation + 1;
+        if (begin < reach.begin) reach.begin = begin;
+        if (end > reach.end) reach.end = end;
+    }
+    return reach.begin < reach.end ? reach : (fd_range){0, 0};
+}
+
+/* A few rows of some images, laid out channels-last; row and column may lie outside of the maps. */
+typedef struct {
+    ptrdiff_t images, first_row, rows, first_column, columns;
+    ptrdiff_t image, row, pixel;        /* distances in the strip */
+} fd_strip;
 
 static inline ptrdiff_t fd_round_up(ptrdiff_t size, ptrdiff_t unit)
 {
