@@ -29,61 +29,6 @@ static inline ptrdiff_t K(chunk)(ptrdiff_t taps, ptrdiff_t c)
     return (c + parts - 1) / parts;
 }
 
-/* ---- filters in panels: [phase][chunk of c][panel of oc][tap][c][NR] ---- */
-
-/* One panel of one group. `c_step` and `oc_step` are distances in the filters `from`. */
-static void K(pack_panel)(const fd_slide *slide_h, const fd_slide *slide_w, const T *from,
-                          ptrdiff_t c, ptrdiff_t c_step, ptrdiff_t oc, ptrdiff_t oc_step,
-                          fd_range panel, T *packed)
-{
-    ptrdiff_t columns = panel.end - panel.begin, width = K(packed_width)(columns);
-    for (ptrdiff_t phase = 0; phase < fd_phases(slide_h) * fd_phases(slide_w); phase++) {
-        fd_axis h = fd_axis_of(slide_h, phase / fd_phases(slide_w));
-        fd_axis w = fd_axis_of(slide_w, phase % fd_phases(slide_w));
-        ptrdiff_t taps = h.size * w.size, chunk = K(chunk)(taps, c), some;
-        for (ptrdiff_t first = 0; first < c; first += some) {
-            some = FD_MIN(chunk, c - first);
-            T *to = packed + panel.begin * some * taps;
-            for (ptrdiff_t t = 0; t < taps; t++, to += some * width) {
-                ptrdiff_t kh = h.last - t / w.size * h.step, kw = w.last - t % w.size * w.step;
-                K(pack)(from + panel.begin * oc_step + first * c_step + kh * slide_w->K + kw,
-                        oc_step, c_step, columns, some, to);
-            }
-            packed += fd_round_up(oc, K(NR)) * some * taps;
-        }
-    }
-}
-
-/* Items: (group, 128 bytes of the channels that are written). */
-static void K(pack_filters)(const fd_conv_args *args, int backward, ptrdiff_t begin, ptrdiff_t end)
-{
-    const fd_window *w = &args->window;
-    ptrdiff_t C = w->C / args->groups, OC = args->OC / args->groups, size = w->KH * w->KW;
-    ptrdiff_t c = backward ? OC : C, oc = backward ? C : OC;
-    ptrdiff_t blocks = fd_round_up(oc * (ptrdiff_t)sizeof(T), 128) / 128;
-    fd_slide h = {w->KH, w->SH, w->PH, w->DH, backward};
-    fd_slide v = {w->KW, w->SW, w->PW, w->DW, backward};
-    for (ptrdiff_t item = begin; item < end; item++) {
-        ptrdiff_t g = item / blocks;
-        fd_range panels = K(panels_of_item)(oc, item % blocks);
-        for (ptrdiff_t i = panels.begin; i < panels.end; i++)
-            K(pack_panel)(&h, &v, (const T *)args->w + g * OC * C * size, c,
-                          backward ? C * size : size, oc, backward ? size : C * size,
-                          K(panel)(oc, i),
-                          (T *)args->packed + g * fd_round_up(oc, K(NR)) * c * size);
-    }
-}
-
-static void K(conv2d_pack)(const void *args, ptrdiff_t begin, ptrdiff_t end)
-{
-    K(pack_filters)(args, 0, begin, end);
-}
-
-static void K(conv2d_backward_pack)(const void *args, ptrdiff_t begin, ptrdiff_t end)
-{
-    K(pack_filters)(args, 1, begin, end);
-}
-
 /* ---- the product ---- */
 
 /* The strip that `slide`s reach from these outputs, without distances. */
@@ -218,9 +163,72 @@ static void K(correlate)(const K(correlation) *job, ptrdiff_t n, ptrdiff_t image
                           height * width, target.at + i * target.image, pitch);
 }
 
+#include "kernel_conv_few.h"
+
+/* ---- filters in panels: [phase][chunk of c][panel of oc][tap][c][NR] ---- */
+
+/* One panel of one group. `c_step` and `oc_step` are distances in the filters `from`. */
+static void K(pack_panel)(const fd_slide *slide_h, const fd_slide *slide_w, const T *from,
+                          ptrdiff_t c, ptrdiff_t c_step, ptrdiff_t oc, ptrdiff_t oc_step,
+                          fd_range panel, T *packed)
+{
+    ptrdiff_t columns = panel.end - panel.begin, width = K(packed_width)(columns);
+    for (ptrdiff_t phase = 0; phase < fd_phases(slide_h) * fd_phases(slide_w); phase++) {
+        fd_axis h = fd_axis_of(slide_h, phase / fd_phases(slide_w));
+        fd_axis w = fd_axis_of(slide_w, phase % fd_phases(slide_w));
+        ptrdiff_t taps = h.size * w.size, chunk = K(chunk)(taps, c), some;
+        for (ptrdiff_t first = 0; first < c; first += some) {
+            some = FD_MIN(chunk, c - first);
+            T *to = packed + panel.begin * some * taps;
+            for (ptrdiff_t t = 0; t < taps; t++, to += some * width) {
+                ptrdiff_t kh = h.last - t / w.size * h.step, kw = w.last - t % w.size * w.step;
+                K(pack)(from + panel.begin * oc_step + first * c_step + kh * slide_w->K + kw,
+                        oc_step, c_step, columns, some, to);
+            }
+            packed += fd_round_up(oc, K(NR)) * some * taps;
+        }
+    }
+}
+
+/* Items: (group, 128 bytes of the channels that are written). */
+static void K(pack_filters)(const fd_conv_args *args, int backward, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fd_window *w = &args->window;
+    ptrdiff_t C = w->C / args->groups, OC = args->OC / args->groups, size = w->KH * w->KW;
+    ptrdiff_t c = backward ? OC : C, oc = backward ? C : OC;
+    ptrdiff_t blocks = fd_round_up(oc * (ptrdiff_t)sizeof(T), 128) / 128;
+    fd_slide h = {w->KH, w->SH, w->PH, w->DH, backward};
+    fd_slide v = {w->KW, w->SW, w->PW, w->DW, backward};
+    for (ptrdiff_t item = begin; item < end; item++) {
+        ptrdiff_t g = item / blocks;
+        T *packed = (T *)args->packed + g * fd_round_up(oc, K(NR)) * c * size;
+        if (backward && K(has_few_channels)(args)) {    /* one item a group */
+            K(pack_window_rows)(args, g, packed);
+            continue;
+        }
+        fd_range panels = K(panels_of_item)(oc, item % blocks);
+        for (ptrdiff_t i = panels.begin; i < panels.end; i++)
+            K(pack_panel)(&h, &v, (const T *)args->w + g * OC * C * size, c,
+                          backward ? C * size : size, oc, backward ? size : C * size,
+                          K(panel)(oc, i), packed);
+    }
+}
+
+static void K(conv2d_pack)(const void *args, ptrdiff_t begin, ptrdiff_t end)
+{
+    K(pack_filters)(args, 0, begin, end);
+}
+
+static void K(conv2d_backward_pack)(const void *args, ptrdiff_t begin, ptrdiff_t end)
+{
+    K(pack_filters)(args, 1, begin, end);
+}
+
+/* ---- the passes ---- */
+
 /* Items: (group, images, part of the rows, part of the columns). */
 static void K(correlate_items)(const fd_conv_args *args, K(correlation) job, const fd_window *w,
-                               ptrdiff_t begin, ptrdiff_t end)
+                               int few, ptrdiff_t begin, ptrdiff_t end)
 {
     ptrdiff_t image_cells = (w->N + args->together - 1) / args->together;
     ptrdiff_t packed_group = fd_round_up(job.oc, K(NR)) * job.c * job.h.K * job.w.K;
@@ -236,7 +244,11 @@ static void K(correlate_items)(const fd_conv_args *args, K(correlation) job, con
         group.oc_first = g * job.oc;
         group.packed += g * packed_group;
         if (group.bias) group.bias += group.oc_first;
-        K(correlate)(&group, n, FD_MIN(args->together, w->N - n), rows, columns);
+        ptrdiff_t images = FD_MIN(args->together, w->N - n);
+        if (!few)
+            K(correlate)(&group, n, images, rows, columns);
+        else if (!column)               /* always whole rows */
+            K(scatter_rows)(&group, n, images, rows);
     }
 }
 
@@ -251,7 +263,7 @@ static void K(conv2d)(const void *p, ptrdiff_t begin, ptrdiff_t end)
         .out = K(maps_of)(args->y, args->OC, w->OH, w->OW, args->channels_last),
         .residual = K(maps_of)(args->residual, args->OC, w->OH, w->OW, args->channels_last),
         .packed = args->packed, .bias = args->b, .relu = args->relu};
-    K(correlate_items)(args, job, w, begin, end);
+    K(correlate_items)(args, job, w, 0, begin, end);
 }
 
 static void K(conv2d_backward_input)(const void *p, ptrdiff_t begin, ptrdiff_t end)
@@ -264,5 +276,5 @@ static void K(conv2d_backward_input)(const void *p, ptrdiff_t begin, ptrdiff_t e
         .in = K(maps_of)(args->dy, args->OC, w->OH, w->OW, args->channels_last),
         .out = K(maps_of)(args->dx, w->C, w->H, w->W, args->channels_last),
         .packed = args->packed};
-    K(correlate_items)(args, job, w, begin, end);
+    K(correlate_items)(args, job, w, K(has_few_channels)(args), begin, end);
 }
