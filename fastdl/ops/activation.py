@@ -12,8 +12,10 @@ from ._arrays import Array, expect_shape, kernel, real, real_like
 
 
 def _memory_order(x: Any) -> list[int] | None:
-    """The order of axes in which dense `x` lies in memory, or None if that is theirs, or if `x` has
-    gaps. Elementwise functions work in that order, so that nothing is copied."""
+    """The order of axes in which dense `x` lies in memory, if it is another than theirs.
+
+    Elementwise functions work in that order, so that nothing is copied.
+    """
     if not isinstance(x, np.ndarray) or x.flags.c_contiguous:
         return None
     order = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])

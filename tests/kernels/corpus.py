@@ -315,7 +315,7 @@ def _normalisation(name, x):
     mean, var = (x.mean(axes), x.var(axes)) if len(x) else (np.zeros(C), np.ones(C))
     weight, bias = normal(C), normal(C)
     # A mean of 100 among deviations of 1 costs a factor 100: of all that is subtracted from it.
-    terms = x[:, 0].size * (10_000 if name == "far from zero" else 1) + 1
+    terms = x[:, 0].size * (10_000 if name.startswith("far from zero") else 1) + 1
     case("batch_norm_inference", name, ops.batch_norm,
          {"x": x, "weight": weight, "bias": bias, "running_mean": mean, "running_var": var},
          terms=terms, training=False)
@@ -358,7 +358,10 @@ def _normalisation(name, x):
 with np.errstate(all="ignore"):
     for name, x in BATCH_NORM.items():
         _normalisation(name, x)
+        if x.ndim > 2:
+            _normalisation(f"{name}, channels-last", channels_last(x))
     _normalisation("empty batch", normal(0, 3, 4, 4))
+    _normalisation("small images, channels-last", channels_last(normal(20, 19, 5, 5)))
 
 
 # ---- activations ----
