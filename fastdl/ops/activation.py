@@ -109,6 +109,8 @@ def _along_last(operation: str, x: Array, axis: int) -> tuple[Array, Any]:
     """`x` as rows along `axis`, and a function that brings such rows back to x's shape."""
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim or x.shape[axis] == 0:
         raise ShapeError(f"{operation}: x {x.shape} has no axis {axis} to run along")
+    if axis in (-1, x.ndim - 1):
+        return x.reshape(-1, x.shape[axis]), lambda result: result.reshape(x.shape)
     moved = np.moveaxis(x, axis, -1)
     rows = np.ascontiguousarray(moved).reshape(-1, x.shape[axis])
 

@@ -136,7 +136,7 @@ def _is_planes(x):
 
 
 class _Rows:
-    """How maps are taken as rows: `positions` of a channel side by side, `together` images in one."""
+    """Maps as rows: `positions` of a channel side by side, `together` images in one."""
 
     def __init__(self, x):
         N, C, L = x.shape

@@ -13,7 +13,8 @@ Shapes
     running_mean, running_var        (C,) or None: updated in place by the training pass,
                                      new = (1 - momentum) * old + momentum * batch
 
-The batch is normalised by its biased variance; the running variance takes the unbiased one
+Sums of the statistics are made in float64: NumPy's own loses places along the first axes. The
+batch is normalised by its biased variance; the running variance takes the unbiased one
 (divided by N * L - 1), as PyTorch has it.
 """
 
@@ -35,9 +36,9 @@ def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rs
                relu):
     """Training pass: fill `y`, `mean`, `rstd` and update the running statistics."""
     count = x.shape[0] * x.shape[2]
-    mean[...] = x.mean(axis=(0, 2))
-    var = np.square(x - _rows(mean)).mean(axis=(0, 2))
-    rstd[...] = 1 / np.sqrt(var + x.dtype.type(eps))
+    mean[...] = x.mean(axis=(0, 2), dtype=np.float64)
+    var = np.square(x - _rows(mean)).mean(axis=(0, 2), dtype=np.float64)
+    rstd[...] = 1 / np.sqrt(var + eps)
     y[...] = (x - _rows(mean)) * _rows(rstd) * _rows(weight) + _rows(bias)
     _finished(y, residual, relu)
     if running_mean is not None:

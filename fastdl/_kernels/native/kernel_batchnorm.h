@@ -103,49 +103,80 @@ static K(norm_row) K(row_of)(const fd_norm_args *args)
     return (K(norm_row)){together, columns, (columns + VL - 1) / VL * VL};
 }
 
-/* Give every column the value of its channel, and 0 to what fills it up. */
+/* Give every column the value of its channel, and 0 to what fills it up. Values are `step` apart. */
 static void K(spread)(const fd_norm_args *args, const K(norm_row) *row, const T *of_channel,
                       ptrdiff_t step, T *out)
 {
-    ptrdiff_t j = 0;
-    for (ptrdiff_t image = 0; image < row->together; image++)
-        for (ptrdiff_t c = 0; c < args->C; c++)
-            for (ptrdiff_t l = 0; l < args->L; l++) out[j++] = of_channel[c * step];
-    for (; j < row->places; j++) out[j] = 0;
+    ptrdiff_t C = args->C, L = args->L;
+    if (L == 1)
+        for (ptrdiff_t c = 0; c < C; c++) out[c] = of_channel[c * step];
+    else
+        for (ptrdiff_t c = 0; c < C; c++)
+            for (ptrdiff_t l = 0; l < L; l++) out[c * L + l] = of_channel[c * step];
+    for (ptrdiff_t image = 1; image < row->together; image++)
+        memcpy(out + image * C * L, out, (size_t)(C * L) * sizeof(T));
+    for (ptrdiff_t j = row->columns; j < row->places; j++) out[j] = 0;
 }
 
 /* Add what the columns hold to the sums of their channels. */
 static void K(fold)(const fd_norm_args *args, const K(norm_row) *row, const T *columns, double *sum)
 {
-    for (ptrdiff_t image = 0; image < row->together; image++)
-        for (ptrdiff_t c = 0; c < args->C; c++)
-            for (ptrdiff_t l = 0; l < args->L; l++) sum[c] += (double)*columns++;
+    ptrdiff_t C = args->C, L = args->L;
+    for (ptrdiff_t image = 0; image < row->together; image++, columns += C * L)
+        if (L == 1)
+            for (ptrdiff_t c = 0; c < C; c++) sum[c] += (double)columns[c];
+        else
+            for (ptrdiff_t c = 0; c < C; c++)
+                for (ptrdiff_t l = 0; l < L; l++) sum[c] += (double)columns[c * L + l];
+}
+
+/* Add some vectors of each of `height` rows, `stride` apart, to the sums of their columns. */
+FD_INLINE void K(sum_block)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t stride, int height,
+                            const int vectors, const T *mean, T *sum, T *product, const int terms)
+{
+    V m[4], s[4], p[4];
+#pragma GCC unroll 4
+    for (int k = 0; k < vectors; k++) {
+        m[k] = K(load)(mean + k * VL);
+        s[k] = K(load)(sum + k * VL);
+        p[k] = K(load)(product + k * VL);
+    }
+    for (int r = 0; r < height; r++, begin += stride) {
+#pragma GCC unroll 4
+        for (int k = 0; k < vectors; k++) {
+            ptrdiff_t i = begin + k * VL;
+            K(add_terms)(maps, i, VL, K(load)(maps->x + i), m[k], &s[k], &p[k], terms);
+        }
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < vectors; k++) {
+        K(store)(sum + k * VL, s[k]);
+        K(store)(product + k * VL, p[k]);
+    }
+}
+
+/* The same for less than a vector of one row. */
+FD_INLINE void K(sum_rest)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t count, const T *mean,
+                           T *sum, T *product, const int terms)
+{
+    V m = K(load_first)(mean, count, 0), s = K(load)(sum), p = K(load)(product);
+    K(add_terms)(maps, i, count, K(load_first)(maps->x + i, count, 0), m, &s, &p, terms);
+    K(store)(sum, s);
+    K(store)(product, p);
 }
 
 /* Add `height` rows of `columns`, from `begin` on, to the sums of their columns. */
-FD_INLINE void K(sum_rows)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t columns,
-                           const int height, const T *mean, T *sum, T *product, const int terms)
+FD_INLINE void K(sum_rows)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t columns, int height,
+                           const T *mean, T *sum, T *product, const int terms)
 {
     ptrdiff_t j = 0;
-    for (; j + VL <= columns; j += VL) {
-        V m = K(load)(mean + j), s = K(load)(sum + j), p = K(load)(product + j);
-#pragma GCC unroll 8
-        for (int r = 0; r < height; r++) {
-            ptrdiff_t i = begin + r * columns + j;
-            K(add_terms)(maps, i, VL, K(load)(maps->x + i), m, &s, &p, terms);
-        }
-        K(store)(sum + j, s);
-        K(store)(product + j, p);
-    }
-    if (j == columns) return;
-    V m = K(load_first)(mean + j, columns - j, 0), s = K(load)(sum + j), p = K(load)(product + j);
-    for (int r = 0; r < height; r++) {
-        ptrdiff_t i = begin + r * columns + j;
-        V x = K(load_first)(maps->x + i, columns - j, 0);
-        K(add_terms)(maps, i, columns - j, x, m, &s, &p, terms);
-    }
-    K(store)(sum + j, s);
-    K(store)(product + j, p);
+    for (; j + 4 * VL <= columns; j += 4 * VL)
+        K(sum_block)(maps, begin + j, columns, height, 4, mean + j, sum + j, product + j, terms);
+    for (; j + VL <= columns; j += VL)
+        K(sum_block)(maps, begin + j, columns, height, 1, mean + j, sum + j, product + j, terms);
+    for (int r = 0; j < columns && r < height; r++)
+        K(sum_rest)(maps, begin + r * columns + j, columns - j, mean + j, sum + j, product + j,
+                    terms);
 }
 
 FD_INLINE void K(sum_images)(const fd_norm_args *args, const K(norm_maps) *maps, ptrdiff_t n0,
@@ -158,11 +189,12 @@ FD_INLINE void K(sum_images)(const fd_norm_args *args, const K(norm_maps) *maps,
     while (i < end) {
         ptrdiff_t stop = FD_MIN(end, i + FD_NORM_ROWS * width);
         memset(sums, 0, (size_t)row.places * 2 * sizeof(T));
-        for (; i + 8 * width <= stop; i += 8 * width)
-            K(sum_rows)(maps, i, width, 8, mean, sums, products, terms);
-        for (; i < stop; i += width)
-            K(sum_rows)(maps, i, FD_MIN(width, stop - i), 1, mean, sums, products, terms);
-        i = stop;
+        while (i < stop) {
+            int height = (int)FD_MAX(FD_MIN((stop - i) / width, 8), 1);
+            ptrdiff_t columns = FD_MIN(width, stop - i);
+            K(sum_rows)(maps, i, columns, height, mean, sums, products, terms);
+            i += height * columns;
+        }
         K(fold)(args, &row, sums, sum);
         K(fold)(args, &row, products, product);
     }
@@ -198,29 +230,44 @@ FD_INLINE void K(map_planes)(const fd_norm_args *args, const K(norm_maps) *maps,
         }
 }
 
-/* `height` rows of `columns`, from `begin` on; `line` is four arrays of columns. */
-FD_INLINE void K(map_rows)(const K(norm_row) *row, const K(norm_maps) *maps, ptrdiff_t begin,
-                           ptrdiff_t columns, const int height, const T *line, const int terms)
+/* Some vectors of each of `height` rows, `stride` apart; `line` is four arrays of columns. */
+FD_INLINE void K(map_block)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t stride, int height,
+                            const int vectors, const T *line, ptrdiff_t places, const int terms)
 {
-    ptrdiff_t places = row->places;
-    for (ptrdiff_t j = 0; j < columns; j += VL) {
-        const T *at = line + j;
-        K(norm_lines) lines = {K(load)(at), K(load)(at + places), K(load)(at + 2 * places),
-                               K(load)(at + 3 * places)};
-        if (j + VL <= columns) {
+    K(norm_lines) lines[4];
 #pragma GCC unroll 4
-            for (int r = 0; r < height; r++) {
-                ptrdiff_t i = begin + r * columns + j;
-                K(store)(maps->out + i, K(result)(maps, i, VL, &lines, terms));
-            }
-        } else {
-            for (int r = 0; r < height; r++) {
-                ptrdiff_t i = begin + r * columns + j;
-                V out = K(result)(maps, i, columns - j, &lines, terms);
-                K(store_first)(maps->out + i, out, columns - j);
-            }
+    for (int k = 0; k < vectors; k++) {
+        const T *at = line + k * VL;
+        lines[k] = (K(norm_lines)){K(load)(at), K(load)(at + places), K(load)(at + 2 * places),
+                                   K(load)(at + 3 * places)};
+    }
+    for (int r = 0; r < height; r++, begin += stride) {
+#pragma GCC unroll 4
+        for (int k = 0; k < vectors; k++) {
+            ptrdiff_t i = begin + k * VL;
+            K(store)(maps->out + i, K(result)(maps, i, VL, &lines[k], terms));
         }
     }
+}
+
+FD_INLINE void K(map_rest)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t count, const T *line,
+                           ptrdiff_t places, const int terms)
+{
+    K(norm_lines) lines = {K(load)(line), K(load)(line + places), K(load)(line + 2 * places),
+                           K(load)(line + 3 * places)};
+    K(store_first)(maps->out + i, K(result)(maps, i, count, &lines, terms), count);
+}
+
+FD_INLINE void K(map_rows)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t columns, int height,
+                           const T *line, ptrdiff_t places, const int terms)
+{
+    ptrdiff_t j = 0;
+    for (; j + 4 * VL <= columns; j += 4 * VL)
+        K(map_block)(maps, begin + j, columns, height, 4, line + j, places, terms);
+    for (; j + VL <= columns; j += VL)
+        K(map_block)(maps, begin + j, columns, height, 1, line + j, places, terms);
+    for (int r = 0; j < columns && r < height; r++)
+        K(map_rest)(maps, begin + r * columns + j, columns - j, line + j, places, terms);
 }
 
 /* From the last wide row to the first, in blocks that go forward as memory is best read. */
@@ -232,10 +279,12 @@ FD_INLINE void K(map_images)(const fd_norm_args *args, const K(norm_maps) *maps,
     ptrdiff_t block = FD_MAX(FD_NORM_BLOCK / width, 1) * width;
     for (ptrdiff_t stop = end, i; stop > begin; stop = i) {
         ptrdiff_t first = begin + (stop - begin - 1) / block * block;
-        for (i = first; i + 4 * width <= stop; i += 4 * width)
-            K(map_rows)(&row, maps, i, width, 4, line, terms);
-        for (; i < stop; i += width)
-            K(map_rows)(&row, maps, i, FD_MIN(width, stop - i), 1, line, terms);
+        for (i = first; i < stop;) {
+            int height = (int)FD_MAX(FD_MIN((stop - i) / width, 8), 1);
+            ptrdiff_t columns = FD_MIN(width, stop - i);
+            K(map_rows)(maps, i, columns, height, line, row.places, terms);
+            i += height * columns;
+        }
         i = first;
     }
 }
@@ -355,14 +404,16 @@ static void K(norm_map)(const fd_norm_args *args, ptrdiff_t n0, ptrdiff_t n1, pt
 /* Guess the means from a few values from all over the batch; 0 where such a value is not finite. */
 static void K(norm_guess)(const fd_norm_args *args, ptrdiff_t c0, ptrdiff_t c1)
 {
-    ptrdiff_t images = FD_MIN(args->N, 16), positions = FD_MIN(args->L, 8);
-    ptrdiff_t l0 = (args->L - positions) / 2;
+    ptrdiff_t C = args->C, L = args->L, images = FD_MIN(args->N, 16), positions = FD_MIN(L, 4);
     T *mean = args->mean, count = (T)(images * positions);
     for (ptrdiff_t c = c0; c < c1; c++) mean[c] = 0;
     for (ptrdiff_t i = 0; i < images; i++) {
-        const T *x = (const T *)args->x + i * args->N / images * args->C * args->L + l0;
-        for (ptrdiff_t c = c0; c < c1; c++)
-            for (ptrdiff_t l = 0; l < positions; l++) mean[c] += x[c * args->L + l];
+        const T *x = (const T *)args->x + i * args->N / images * C * L + (L - positions) / 2;
+        if (L == 1)
+            for (ptrdiff_t c = c0; c < c1; c++) mean[c] += x[c];
+        else
+            for (ptrdiff_t c = c0; c < c1; c++)
+                for (ptrdiff_t l = 0; l < positions; l++) mean[c] += x[c * L + l];
     }
     for (ptrdiff_t c = c0; c < c1; c++) {
         T guess = mean[c] / count;
