@@ -1,4 +1,7 @@
-"""Activation functions and their gradients, elementwise; softmax along an axis."""
+"""Activation functions and their gradients, elementwise; softmax along an axis.
+
+A result of the elementwise ones has the memory layout of its input, if that is dense.
+"""
 
 from typing import Any
 
@@ -8,7 +11,21 @@ from ..errors import ShapeError
 from ._arrays import Array, expect_shape, kernel, real, real_like
 
 
+def _memory_order(x: Any) -> list[int] | None:
+    """The order of axes in which dense `x` lies in memory, if it is another than theirs.
+
+    Elementwise functions work in that order, so that nothing is copied.
+    """
+    if not isinstance(x, np.ndarray) or x.flags.c_contiguous:
+        return None
+    order = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
+    return order if x.transpose(order).flags.c_contiguous else None
+
+
 def _forward(name: str, x: Any, backend: str | None, *options: float) -> Array:
+    order = _memory_order(x)
+    if order is not None:
+        return _forward(name, x.transpose(order), backend, *options).transpose(np.argsort(order))
     x = real(name, "x", x)
     y = np.empty(x.shape, x.dtype)
     kernel(name, x, backend)(x, y, *options)
@@ -17,12 +34,17 @@ def _forward(name: str, x: Any, backend: str | None, *options: float) -> Array:
 
 def _backward(name: str, dy: Any, saved: Any, saved_name: str, backend: str | None,
               *options: float) -> Array:
-    name = f"{name}_backward"
-    saved = real(name, saved_name, saved)
-    dy = real_like(name, "dy", dy, saved, saved_name)
-    expect_shape(name, "dy", dy, saved.shape, f"the shape of {saved_name}")
+    operation, dy = f"{name}_backward", np.asarray(dy)
+    expect_shape(operation, "dy", dy, np.shape(saved), f"the shape of {saved_name}")
+    order = _memory_order(saved)
+    if order is not None:
+        dx = _backward(name, dy.transpose(order), saved.transpose(order), saved_name, backend,
+                       *options)
+        return dx.transpose(np.argsort(order))
+    saved = real(operation, saved_name, saved)
+    dy = real_like(operation, "dy", dy, saved, saved_name)
     dx = np.empty(saved.shape, saved.dtype)
-    kernel(name, saved, backend)(dy, saved, dx, *options)
+    kernel(operation, saved, backend)(dy, saved, dx, *options)
     return dx
 
 
@@ -87,6 +109,8 @@ def _along_last(operation: str, x: Array, axis: int) -> tuple[Array, Any]:
     """`x` as rows along `axis`, and a function that brings such rows back to x's shape."""
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim or x.shape[axis] == 0:
         raise ShapeError(f"{operation}: x {x.shape} has no axis {axis} to run along")
+    if axis in (-1, x.ndim - 1):
+        return x.reshape(-1, x.shape[axis]), lambda result: result.reshape(x.shape)
     moved = np.moveaxis(x, axis, -1)
     rows = np.ascontiguousarray(moved).reshape(-1, x.shape[axis])
 

@@ -5,19 +5,25 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
-from ._arrays import Array, expect_shape, kernel, real, real_like
+from ._arrays import Array, empty_maps, expect_shape, kernel, maps, maps_like, real_like
 
 
 def _by_channel(operation: str, name: str, x: Any) -> Array:
-    x = real(operation, name, x)
+    x = maps(operation, name, x)
     if x.ndim < 2 or 0 in x.shape[1:]:
         raise ShapeError(f"{operation}: {name} must be (N, C) or (N, C, ...), got {x.shape}")
     return x
 
 
-def _flat(x: Array) -> Array:
-    """(N, C, L)."""
-    return x.reshape(*x.shape[:2], int(np.prod(x.shape[2:])))
+def _flat(x: Array | None) -> Array | None:
+    """(N, C, L), a view."""
+    return None if x is None else x.reshape(*x.shape[:2], int(np.prod(x.shape[2:])))
+
+
+def _map_like(operation: str, name: str, array: Any, x: Array) -> Array:
+    array = maps_like(operation, name, array, x, "x")
+    expect_shape(operation, name, array, x.shape, "the shape of x")
+    return array
 
 
 def _per_channel(operation: str, x: Array, **arrays: Any) -> list[Array]:
@@ -43,38 +49,53 @@ def _running(operation: str, x: Array, **arrays: Any) -> list[Array]:
 
 def batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any = None, running_var: Any = None,
                training: bool = True, momentum: float = 0.1, eps: float = 1e-5, *,
-               return_stats: bool = False, backend: str | None = None) -> Any:
+               residual: Any = None, relu: bool = False, return_stats: bool = False,
+               backend: str | None = None) -> Any:
     """Normalise each channel, then scale and shift it (Ioffe & Szegedy, 2015).
+
+    A residual to add and a ReLU that follow it, as in He et al. (2016), come in the same pass over
+    memory.
 
     Parameters
     ----------
-    x : (N, C) or (N, C, ...)
+    x : (N, C) or (N, C, ...), of any memory layout; channels-last is not copied
     weight, bias : (C,)
     running_mean, running_var : (C,). With `training` they are updated in place (may be None),
         ``new = (1 - momentum) * old + momentum * batch``, the variance unbiased; without, they
         are what x is normalised by.
+    residual : of x's shape, added to the result; may be None
+    relu : negative results become 0
     return_stats : with `training`, also return the batch's mean and ``1 / sqrt(var + eps)``,
         which `batch_norm_backward` needs
 
     Returns
     -------
-    y of x's shape, or (y, mean, rstd)
+    y of x's shape and layout, or (y, mean, rstd)
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgumentError
 
     >>> batch_norm(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0)
     array([[-1.],
            [ 1.]])
+    >>> batch_norm(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0, relu=True)
+    array([[0.],
+           [1.]])
     """
     x = _by_channel("batch_norm", "x", x)
     weight, bias = _per_channel("batch_norm", x, weight=weight, bias=bias)
-    y = np.empty(x.shape, x.dtype)
+    if residual is not None:
+        residual = _map_like("batch_norm", "residual", residual, x)
     if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError("batch_norm: without training, running_mean and running_var are "
                                 "what x is normalised by; got None")
         mean, var = _per_channel("batch_norm", x, running_mean=running_mean,
                                  running_var=running_var)
-        kernel("batch_norm_inference", x, backend)(_flat(x), weight, bias, mean, var, _flat(y),
-                                                   float(eps))
+        y = empty_maps(x.shape, x)
+        kernel("batch_norm_inference", x, backend)(
+            _flat(x), weight, bias, mean, var, _flat(residual), _flat(y), float(eps), bool(relu))
         return (y, mean, 1 / np.sqrt(var + x.dtype.type(eps))) if return_stats else y
     if x.size // x.shape[1] < 2:
         raise ShapeError(f"batch_norm: training needs more than one value in a channel, x is "
@@ -83,26 +104,50 @@ def batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any = None, running
         raise ArgumentError("batch_norm: give running_mean and running_var, or neither")
     if running_mean is not None:
         _running("batch_norm", x, running_mean=running_mean, running_var=running_var)
+    y = empty_maps(x.shape, x)
     mean, rstd = (np.empty(x.shape[1], x.dtype) for _ in range(2))
-    kernel("batch_norm", x, backend)(_flat(x), weight, bias, running_mean, running_var, _flat(y),
-                                     mean, rstd, float(momentum), float(eps))
+    kernel("batch_norm", x, backend)(_flat(x), weight, bias, _flat(residual), running_mean,
+                                     running_var, _flat(y), mean, rstd, float(momentum),
+                                     float(eps), bool(relu))
     return (y, mean, rstd) if return_stats else y
 
 
 def batch_norm_backward(dy: Any, x: Any, weight: Any, mean: Any, rstd: Any,
-                        training: bool = True, *,
-                        backend: str | None = None) -> tuple[Array, Array, Array]:
-    """Gradients of `batch_norm`: ``(dx, dw, db)``.
+                        training: bool = True, *, y: Any = None, return_dresidual: bool = False,
+                        backend: str | None = None) -> tuple[Array, ...]:
+    """Gradients of `batch_norm`.
 
-    `mean` and `rstd` are those that `batch_norm` returned; without `training` they are constants.
+    Parameters
+    ----------
+    dy, x : of one shape
+    weight : (C,)
+    mean, rstd : (C,), those that `batch_norm` returned
+    training : False if these were constants of the forward pass
+    y : the output of a forward pass with `relu`: the gradient passes only where it is above 0
+    return_dresidual : also return the gradient of the residual, which is what of `dy` passes
+
+    Returns
+    -------
+    (dx, dw, db) or (dx, dw, db, dresidual); dx and dresidual of x's shape and layout
+
+    Raises
+    ------
+    ShapeError, DTypeError
+
+    >>> x, mean, rstd = np.array([[1.0], [3.0]]), np.array([2.0]), np.array([1.0])
+    >>> dx, dw, db = batch_norm_backward(np.array([[0.0], [1.0]]), x, np.ones(1), mean, rstd)
+    >>> dw, db
+    (array([1.]), array([1.]))
     """
     name = "batch_norm_backward"
     x = _by_channel(name, "x", x)
-    dy = real_like(name, "dy", dy, x, "x")
-    expect_shape(name, "dy", dy, x.shape, "the shape of x")
+    dy = _map_like(name, "dy", dy, x)
+    if y is not None:
+        y = _map_like(name, "y", y, x)
     weight, mean, rstd = _per_channel(name, x, weight=weight, mean=mean, rstd=rstd)
-    dx = np.empty(x.shape, x.dtype)
+    dx = empty_maps(x.shape, x)
+    dresidual = empty_maps(x.shape, x) if return_dresidual else None
     dw, db = (np.empty(x.shape[1], x.dtype) for _ in range(2))
-    kernel(name, x, backend)(_flat(dy), _flat(x), weight, mean, rstd, _flat(dx), dw, db,
-                             bool(training))
-    return dx, dw, db
+    kernel(name, x, backend)(_flat(dy), _flat(x), _flat(y), weight, mean, rstd, _flat(dx),
+                             _flat(dresidual), dw, db, bool(training))
+    return (dx, dw, db) if dresidual is None else (dx, dw, db, dresidual)

@@ -303,7 +303,10 @@ BATCH_NORM = {
     "one image": normal(1, 3, 6, 5), "short rows": normal(50, 7, 3), "odd": normal(3, 5, 37),
     "constant": np.full((4, 3, 2, 2), 1.5), "one channel": normal(5, 1, 9),
     "far from zero": normal(8, 3, 7, 7) + 100, "large": normal(8, 32, 18, 18),
-    "NaN and infinities": poisoned(normal(6, 12, 5, 5))}
+    "short planes": normal(5, 6, 2, 2), "wide planes": normal(2, 3, 130, 131),
+    "wide rows": normal(37, 259), "many rows": normal(5003, 3), "one column": normal(70, 1),
+    "deep": normal(6, 40, 7, 7), "NaN and infinities": poisoned(normal(6, 12, 5, 5)),
+    "rows with NaN and infinities": poisoned(normal(90, 12))}
 
 
 def _normalisation(name, x):
@@ -312,17 +315,37 @@ def _normalisation(name, x):
     mean, var = (x.mean(axes), x.var(axes)) if len(x) else (np.zeros(C), np.ones(C))
     weight, bias = normal(C), normal(C)
     # A mean of 100 among deviations of 1 costs a factor 100: of all that is subtracted from it.
-    terms = x[:, 0].size * (10_000 if name == "far from zero" else 1) + 1
+    terms = x[:, 0].size * (10_000 if name.startswith("far from zero") else 1) + 1
     case("batch_norm_inference", name, ops.batch_norm,
          {"x": x, "weight": weight, "bias": bias, "running_mean": mean, "running_var": var},
          terms=terms, training=False)
+    backward = {"dy": normal(*x.shape), "x": x, "weight": weight, "mean": mean,
+                "rstd": 1 / np.sqrt(var + 1e-5)}
+    fused = {"residual": normal(*x.shape)}
+    gate = {"y": np.maximum(ties(*x.shape), 0)}
     for training in (True, False):
         if training and not len(x):
             continue
-        case("batch_norm_backward", f"{name}{'' if training else ', evaluation'}",
-             ops.batch_norm_backward,
-             {"dy": normal(*x.shape), "x": x, "weight": weight, "mean": mean,
-              "rstd": 1 / np.sqrt(var + 1e-5)}, terms=terms, training=training)
+        title = f"{name}{'' if training else ', evaluation'}"
+        case("batch_norm_backward", title, ops.batch_norm_backward, backward, terms=terms,
+             training=training)
+        case("batch_norm_backward", f"{title}, gated", ops.batch_norm_backward, backward | gate,
+             terms=terms, training=training)
+        for extra in ({}, gate):
+            case("batch_norm_backward", f"{title}, dresidual{', gated' if extra else ''}",
+                 ops.batch_norm_backward, backward | extra, terms=terms, training=training,
+                 return_dresidual=True)
+    for relu in (True, False):
+        for extra in ({}, fused):
+            title = f"{name}{', relu' if relu else ''}{', residual' if extra else ''}"
+            inputs = {"x": x, "weight": weight, "bias": bias} | extra
+            if relu or extra:
+                case("batch_norm_inference", title, ops.batch_norm,
+                     inputs | {"running_mean": mean, "running_var": var}, terms=terms,
+                     training=False, relu=relu)
+            if len(x) and (relu or extra):
+                case("batch_norm", title, ops.batch_norm, inputs, terms=terms, relu=relu,
+                     return_stats=True)
     if len(x):
         case("batch_norm", name, ops.batch_norm,
              {"x": x, "weight": weight, "bias": bias, "running_mean": normal(C),
@@ -335,7 +358,10 @@ def _normalisation(name, x):
 with np.errstate(all="ignore"):
     for name, x in BATCH_NORM.items():
         _normalisation(name, x)
+        if x.ndim > 2:
+            _normalisation(f"{name}, channels-last", channels_last(x))
     _normalisation("empty batch", normal(0, 3, 4, 4))
+    _normalisation("small images, channels-last", channels_last(normal(20, 19, 5, 5)))
 
 
 # ---- activations ----

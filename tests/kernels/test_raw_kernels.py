@@ -14,7 +14,7 @@ from fastdl._kernels._table import BACKENDS, OPERATIONS
 
 FOLDERS = {kernel: operation.folder for operation in OPERATIONS.values()
            for kernel in operation.kernels}
-OPTIONAL = {"b", "bias", "db", "residual", "running_mean", "running_var"}
+OPTIONAL = {"b", "bias", "db", "dresidual", "residual", "running_mean", "running_var"}
 
 
 def raw(kernel, backend):

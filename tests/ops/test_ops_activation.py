@@ -88,3 +88,62 @@ def test_softmax_along_any_axis(axis, rng, torch):
 def test_any_shape(function, shape):
     y = function(np.zeros(shape, np.float32))
     assert (y.shape, y.dtype) == (shape, np.float32)
+
+
+# ---- memory layouts ----
+
+LAYOUTS = {
+    "channels-last": lambda a: np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1),
+    "transposed": lambda a: np.ascontiguousarray(a.T).T,
+    "swapped": lambda a: np.ascontiguousarray(a.swapaxes(0, 2)).swapaxes(0, 2),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
+def test_dense_layouts_are_kept(name, layout, rng):
+    forward, backward, saved, _ = FUNCTIONS[name]
+    x, dy = rng.standard_normal((2, 3, 4, 5, 6))
+    y, laid = forward(x), forward(layout(x))
+    np.testing.assert_array_equal(laid, y)
+    assert laid.strides == layout(x).strides
+    values = {"x": x, "y": y}[saved]
+    dx = backward(dy, layout(values))                       # of two layouts: the saved one's
+    np.testing.assert_array_equal(dx, backward(dy, values))
+    assert dx.strides == layout(x).strides
+
+
+def test_arrays_with_gaps_are_copied(rng):
+    x = rng.standard_normal((4, 6))[:, ::2]
+    np.testing.assert_array_equal(ops.relu(x), np.maximum(x, 0))
+    assert ops.relu(x).flags.c_contiguous
+
+
+# ---- accuracy, in units in the last place of the exact result ----
+
+def ulps(actual, exact):
+    """`exact` has at least twice the precision; what is subnormal may be 0."""
+    unit = np.spacing(np.abs(exact).astype(actual.dtype)).astype(exact.dtype)
+    normal = np.abs(exact) > np.finfo(actual.dtype).smallest_normal
+    return (np.abs(actual.astype(exact.dtype) - exact) / unit)[normal].max()
+
+
+@pytest.mark.parametrize("backend", ["cython", "numba"])
+@pytest.mark.parametrize("scale", [1e-6, 0.5, 8.0, 90.0])
+def test_float32_is_within_three_units(scale, backend, rng, need_backend):
+    need_backend(backend)
+    x = (rng.uniform(-1, 1, 100_003) * scale).astype(np.float32)
+    exact = x.astype(np.float64)
+    assert ulps(ops.tanh(x, backend=backend), np.tanh(exact)) < 3
+    assert ulps(ops.sigmoid(x, backend=backend), 1 / (1 + np.exp(-exact))) < 3
+
+
+def test_float64_is_within_three_units(rng, need_backend):
+    need_backend("cython")
+    if np.finfo(np.longdouble).nmant <= 52:
+        pytest.skip("no type of more precision than float64")
+    for scale in (1e-6, 0.5, 8.0, 700.0):
+        x = rng.uniform(-1, 1, 30_001) * scale
+        exact = x.astype(np.longdouble)
+        assert ulps(ops.tanh(x, backend="cython"), np.tanh(exact)) < 3
+        assert ulps(ops.sigmoid(x, backend="cython"), 1 / (1 + np.exp(-exact))) < 3

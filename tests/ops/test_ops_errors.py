@@ -159,6 +159,12 @@ MISTAKES = {
                     ["batch_norm", "weight is float64", "x is float32"]),
     "norm backward dy": (partial(ops.batch_norm_backward, z(3, 3), *norm_back.args[1:]), ShapeError,
                          ["batch_norm_backward", "dy must be (4, 3)", "got (3, 3)"]),
+    "norm residual": (partial(norm, residual=z(4, 2)), ShapeError,
+                      ["batch_norm", "residual must be (4, 3)", "shape of x", "got (4, 2)"]),
+    "norm residual dtype": (partial(norm, residual=z(4, 3, dtype="f8")), DTypeError,
+                            ["batch_norm", "residual is float64", "x is float32"]),
+    "norm backward y": (partial(norm_back, y=z(4, 3, 1)), ShapeError,
+                        ["batch_norm_backward", "y must be (4, 3)", "got (4, 3, 1)"]),
     # activations
     "relu complex": (partial(ops.relu, z(3, dtype=complex)), DTypeError,
                      ["relu", "x", "complex128"]),

@@ -1,108 +1,260 @@
-"""Batch normalisation in Numba: a thread does all passes over a channel while the cache holds it.
+"""Batch normalisation in Numba, by the same two passes as in native/kernel_batchnorm.h.
 
-Training is parallel over the channels: mean, variance around that mean (two passes, so nothing
-cancels), output. Channels that lie in short pieces, as the columns of a dense layer's outputs do,
-are first copied together. Evaluation has no sums and is parallel over (image, channel).
+First two sums for each channel, of g and of g (x - mean), where g is dy on the way back, and
+x - mean itself on the way forward; there the mean is a guess, which the sums correct. Then
+
+    out = (x - mean) * factor + offset + extra * scale
+
+with the residual or dy as `extra`. Planes are parallel over the channels, and the second pass finds
+a channel in the cache. Channels-last maps and short planes are taken as rows, each of so many
+images that it is worth a loop, and are parallel over parts of the rows.
 """
 
 import numpy as np
 from numba import prange
 
-from .._numba_jit import add_products, add_row, const, fold, helper, new_lanes, parallel
+from .._numba_jit import const, fold, helper, new_lanes, parallel
 
-_SHORT = 32                     # positions: shorter pieces are copied together
-
-
-def _channel_rows(x):
-    """`x` itself, or a copy of it as (1, C, N * L) if its rows are short."""
-    N, C, L = x.shape
-    if L >= _SHORT or N <= 1:
-        return const(x)
-    return const(np.ascontiguousarray(x.transpose(1, 0, 2)).reshape(1, C, N * L))
+_SHORT = 16                     # positions: shorter planes are taken as rows
+_WIDE = 64                      # columns that a row has at least
+_BLOCK = 256                    # rows summed in the dtype, before the sum goes on in float64
+_PARTS = 64
 
 
-def _copy_back(rows, out):
-    """Bring a result that was computed on `_channel_rows` into the shape of `out`."""
-    N, C, L = out.shape
-    out[...] = rows.reshape(C, N, L).transpose(1, 0, 2)
+# ---- the two steps, on runs of values ----
+
+@helper
+def _add_terms(x, extra, gate, kept, mean, forward, sums, products):
+    """Add each value's terms to the sums at its place; `mean` has as many places as the sums."""
+    zero, gated = x.dtype.type(0), gate.size > 0
+    for j in range(x.size):
+        centred = x[j] - mean[j]
+        g = centred if forward else zero if gated and gate[j] <= zero else extra[j]
+        sums[j] += g
+        products[j] += g * centred
+    if kept.size > 0:
+        for j in range(x.size):
+            kept[j] = zero if gated and gate[j] <= zero else extra[j]
 
 
 @helper
-def _scale_row(x, mean, scale, bias, y):
-    for i in range(x.size):
-        y[i] = (x[i] - mean) * scale + bias
+def _result(x, extra, gate, lines, affine, relu, out):
+    """Each of the four lines has a constant for each value."""
+    zero, gated, more = x.dtype.type(0), gate.size > 0, extra.size > 0
+    mean, factor, offset, scale = lines[0], lines[1], lines[2], lines[3]
+    for j in range(x.size):
+        value = (x[j] - mean[j]) * factor[j] + offset[j] if affine else zero
+        if more:
+            value += (zero if gated and gate[j] <= zero else extra[j]) * scale[j]
+        out[j] = zero if relu and value <= zero else value
+
+
+@helper
+def _finish(c, total, product, count, weight, bias, mean, rstd, var, dw, db, eps, forward, line):
+    """From the sums of channel `c` to what is saved, and to the four constants of its result."""
+    if forward:
+        shift = total / count
+        mean[c] += shift
+        var[c] = product / count - shift * shift
+        var[c] = 0 if var[c] < 0 else var[c]
+        rstd[c] = 1 / np.sqrt(np.float64(var[c]) + eps)
+        line[1, c], line[2, c], line[3, c] = rstd[c] * weight[c], bias[c], 1
+    else:
+        db[c], dw[c] = total, product * rstd[c]
+        scale = weight[c] * rstd[c]
+        line[1, c] = -(dw[c] / count * rstd[c] * scale)
+        line[2, c], line[3, c] = -(db[c] / count * scale), scale
+    line[0, c] = mean[c]
 
 
 @parallel
-def _batch_norm(x, weight, bias, y, mean, var, rstd, eps):
+def _finish_all(totals, count, weight, bias, mean, rstd, var, dw, db, eps, forward, line):
+    for c in prange(mean.size):
+        _finish(c, totals[0, c], totals[1, c], count, weight, bias, mean, rstd, var, dw, db, eps,
+                forward, line)
+
+
+# ---- planes ----
+
+@helper
+def _run(array, n, c, start, stop):
+    """Some positions of a plane; nothing of an array that stands for None."""
+    return array[n, c, start:stop] if array.size > 0 else array.reshape(-1)[:0]
+
+
+@helper
+def _plane_result(x, extra, gate, n, c, lines, affine, relu, out):
+    L, width = x.shape[2], lines.shape[1]
+    for start in range(0, L, width):
+        stop = min(start + width, L)
+        _result(x[n, c, start:stop], _run(extra, n, c, start, stop), _run(gate, n, c, start, stop),
+                lines, affine, relu, out[n, c, start:stop])
+
+
+@parallel
+def _planes(x, extra, gate, kept, weight, bias, mean, rstd, var, dw, db, eps, forward, affine, relu,
+            out):
     N, C, L = x.shape
-    one, count = x.dtype.type(1), x.dtype.type(N * L)
+    line = np.empty((4, C), x.dtype)
     for c in prange(C):
-        lanes = new_lanes(1, L, x.dtype)[0]
+        lanes = new_lanes(2, L, x.dtype)
+        width = lanes.shape[1]
+        lines = np.empty((4, width), x.dtype)
+        lines[0] = mean[c]
+        total, product = 0.0, 0.0
         for n in range(N):
-            add_row(lanes, x[n, c])
-        centre = fold(lanes) / count
-        for n in range(N):
-            add_products(lanes, x[n, c], x[n, c], centre, centre)
-        mean[c], var[c] = centre, fold(lanes) / count
-        rstd[c] = one / np.sqrt(var[c] + eps)
-        for n in range(N):
-            _scale_row(x[n, c], centre, rstd[c] * weight[c], bias[c], y[n, c])
+            for start in range(0, L, width):
+                stop = min(start + width, L)
+                _add_terms(x[n, c, start:stop], _run(extra, n, c, start, stop),
+                           _run(gate, n, c, start, stop), _run(kept, n, c, start, stop), lines[0],
+                           forward, lanes[0], lanes[1])
+            if n % _SHORT == 0 or n == N - 1 or L > _BLOCK * _SHORT:
+                total += fold(lanes[0])
+                product += fold(lanes[1])
+        _finish(c, total, product, N * L, weight, bias, mean, rstd, var, dw, db, eps, forward, line)
+        for k in range(4):
+            lines[k] = line[k, c]
+        for n in range(N - 1, -1, -1):
+            _plane_result(x, extra, gate, n, c, lines, affine, relu, out)
 
 
-def batch_norm(x, weight, bias, running_mean, running_var, y, mean, rstd, momentum, eps):
-    var, x_rows = np.empty_like(mean), _channel_rows(x)
-    y_rows = y if x_rows.shape == y.shape else np.empty(x_rows.shape, x.dtype)
-    _batch_norm(x_rows, const(weight), const(bias), y_rows, mean, var, rstd, x.dtype.type(eps))
-    if y_rows is not y:
-        _copy_back(y_rows, y)
+@parallel
+def _plane_results(x, extra, gate, line, affine, relu, out):
+    N, C, L = x.shape
+    for plane in prange(N * C):
+        n, c = np.intp(plane) // C, np.intp(plane) % C
+        lines = np.empty((4, min(L, 128)), x.dtype)
+        for k in range(4):
+            lines[k] = line[k, c]
+        _plane_result(x, extra, gate, n, c, lines, affine, relu, out)
+
+
+# ---- rows ----
+
+def _is_planes(x):
+    return x.flags.c_contiguous and x.shape[2] >= _SHORT
+
+
+class _Rows:
+    """Maps as rows: `positions` of a channel side by side, `together` images in one."""
+
+    def __init__(self, x):
+        N, C, L = x.shape
+        self.last = not x.flags.c_contiguous
+        self.images, self.positions, self.channels = (N * L, 1, C) if self.last else (N, L, C)
+        self.together = -(-_WIDE // (C * self.positions))
+
+    def parts(self, array):
+        """Views of `array`: the wide rows, and the images that are left."""
+        if array is None:
+            return [np.empty((0, 0), np.float32)] * 2
+        values, wide = self.channels * self.positions, self.images // self.together
+        rows = (array.swapaxes(1, 2) if self.last else array).reshape(self.images, values)
+        whole = rows[:wide * self.together].reshape(wide, self.together * values)
+        return [whole, rows[wide * self.together:]]
+
+    def columns(self, values, row_size):
+        """What belongs to a channel, once for each column."""
+        each = np.repeat(values, self.positions, axis=-1)
+        return np.tile(each, row_size // each.shape[-1])
+
+    def folded(self, sums):
+        """Sums of columns as those of channels."""
+        return sums.reshape(2, -1, self.channels, self.positions).sum(axis=(1, 3))
+
+
+@helper
+def _row(array, r):
+    return array[r] if array.size > 0 else array.reshape(-1)
+
+
+@parallel
+def _row_sums(x, extra, gate, kept, mean, forward, totals):
+    parts = totals.shape[0]
+    for part in prange(parts):
+        begin, end = x.shape[0] * np.intp(part) // parts, x.shape[0] * np.intp(part + 1) // parts
+        sums = np.zeros((2, x.shape[1]), x.dtype)
+        for start in range(begin, end, _BLOCK):
+            for r in range(start, min(start + _BLOCK, end)):
+                _add_terms(x[r], _row(extra, r), _row(gate, r), _row(kept, r), mean, forward,
+                           sums[0], sums[1])
+            totals[part] += sums
+            sums[:] = 0
+
+
+@parallel
+def _row_results(x, extra, gate, lines, affine, relu, out):
+    for r in prange(x.shape[0]):
+        _result(x[r], _row(extra, r), _row(gate, r), lines, affine, relu, out[r])
+
+
+# ---- both directions ----
+
+def _view(array, dtype, ndim):
+    """A read-only input; None as an empty array."""
+    return const(np.empty((0,) * ndim, dtype) if array is None else array)
+
+
+def _statistics_and_result(x, extra, gate, kept, weight, bias, mean, rstd, var, dw, db, eps,
+                           forward, affine, relu, out):
+    dtype = x.dtype
+    constants = weight, bias, mean, rstd, var, dw, db, float(eps), forward
+    if _is_planes(x):
+        kept = np.empty((0, 0, 0), dtype) if kept is None else kept
+        _planes(const(x), _view(extra, dtype, 3), _view(gate, dtype, 3), kept, *constants, affine,
+                relu, out)
+        return
+    rows, line = _Rows(x), np.empty((4, mean.size), dtype)
+    totals = np.zeros((2, mean.size))
+    for some, *others, keep in zip(*map(rows.parts, (x, extra, gate, kept)), strict=True):
+        if some.size:
+            sums = np.zeros((min(_PARTS, len(some)), 2, some.shape[1]))
+            _row_sums(const(some), *(_view(a if a.size else None, dtype, 2) for a in others),
+                      keep if keep.size else np.empty((0, 0), dtype),
+                      rows.columns(mean, some.shape[1]), forward, sums)
+            totals += rows.folded(sums.sum(axis=0))
+    _finish_all(totals, rows.images * rows.positions, *constants, line)
+    _results_of_rows(rows, x, extra, gate, line, affine, relu, out)
+
+
+def _results_of_rows(rows, x, extra, gate, line, affine, relu, out):
+    for some, *others, result in zip(*map(rows.parts, (x, extra, gate, out)), strict=True):
+        if some.size:
+            _row_results(const(some), *(_view(a if a.size else None, x.dtype, 2) for a in others),
+                         rows.columns(line, some.shape[1]), affine, relu, result)
+
+
+def _guess(x):
+    """Means of a few values of each channel, from all over the batch; 0 where not finite."""
+    N, _, L = x.shape
+    guess = x[::max(N // 16, 1), :, L // 2:L // 2 + 8].mean(axis=(0, 2))
+    return np.where(np.isfinite(guess), guess, x.dtype.type(0))
+
+
+def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rstd, momentum, eps,
+               relu):
+    var, none = np.empty_like(mean), np.empty_like(mean)
+    mean[...] = _guess(x)
+    _statistics_and_result(x, residual, None, None, const(weight), const(bias), mean, rstd, var,
+                           none, none, eps, True, True, bool(relu), y)
     if running_mean is not None:
         count = x.shape[0] * x.shape[2]
         running_mean += momentum * (mean - running_mean)
         running_var += momentum * (var * (count / (count - 1)) - running_var)
 
 
-@parallel
-def _batch_norm_inference(x, weight, bias, mean, var, y, eps):
-    N, C, _ = x.shape
-    for row in prange(N * C):
-        n, c = np.intp(row) // C, np.intp(row) % C
-        _scale_row(x[n, c], mean[c], weight[c] / np.sqrt(var[c] + eps), bias[c], y[n, c])
+def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, relu):
+    scale = weight / np.sqrt(var + x.dtype.type(eps))
+    line = np.stack([mean, scale, bias, np.ones_like(mean)])
+    if _is_planes(x):
+        _plane_results(const(x), _view(residual, x.dtype, 3), _view(None, x.dtype, 3), line, True,
+                       bool(relu), y)
+    else:
+        _results_of_rows(_Rows(x), x, residual, None, line, True, bool(relu), y)
 
 
-def batch_norm_inference(x, weight, bias, mean, var, y, eps):
-    _batch_norm_inference(const(x), const(weight), const(bias), const(mean), const(var), y,
-                          x.dtype.type(eps))
-
-
-@parallel
-def _batch_norm_backward(dy, x, weight, mean, rstd, dx, dw, db, training):
-    N, C, L = x.shape
-    zero, count = x.dtype.type(0), x.dtype.type(N * L)
-    for c in prange(C):
-        lanes = new_lanes(2, L, x.dtype)
-        for n in range(N):
-            add_row(lanes[0], dy[n, c])
-            add_products(lanes[1], dy[n, c], x[n, c], zero, mean[c])
-        db[c] = fold(lanes[0])
-        dw[c] = fold(lanes[1]) * rstd[c]
-        # Constants of the channel; the gradient through mean and variance is their part of dx.
-        scale, centre = weight[c] * rstd[c], mean[c]
-        shift, slope = db[c] / count, dw[c] / count * rstd[c]
-        for n in range(N):
-            dy_row, x_row, dx_row = dy[n, c], x[n, c], dx[n, c]
-            if training:
-                for i in range(L):
-                    dx_row[i] = (dy_row[i] - shift - (x_row[i] - centre) * slope) * scale
-            else:
-                for i in range(L):
-                    dx_row[i] = dy_row[i] * scale
-
-
-def batch_norm_backward(dy, x, weight, mean, rstd, dx, dw, db, training):
-    dy_rows, x_rows = _channel_rows(dy), _channel_rows(x)
-    dx_rows = dx if x_rows.shape == dx.shape else np.empty(x_rows.shape, x.dtype)
-    _batch_norm_backward(dy_rows, x_rows, const(weight), const(mean), const(rstd),
-                         dx_rows, dw, db, bool(training))
-    if dx_rows is not dx:
-        _copy_back(dx_rows, dx)
+def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training):
+    # What the kernel writes on the way forward is written to copies.
+    _statistics_and_result(x, dy, y, dresidual, const(weight), const(weight), mean.copy(),
+                           rstd.copy(), np.empty_like(rstd), dw, db, 0.0, False, bool(training),
+                           False, dx)

@@ -2,14 +2,19 @@
 
     y = (x - mean) * rstd * weight + bias,    rstd = 1 / sqrt(var + eps)
 
+and, where asked for, what often follows it: a residual is added (He et al., 2016), and negative
+values become 0. NaN passes through.
+
 Shapes
     x, y, dy, dx                     (N, C, L): L positions, 1 for the outputs of a dense layer
+    residual, dresidual              (N, C, L) or None
     weight, bias, dw, db             (C,)
     mean, rstd                       (C,): saved by the forward pass for the backward pass
     running_mean, running_var        (C,) or None: updated in place by the training pass,
                                      new = (1 - momentum) * old + momentum * batch
 
-The batch is normalised by its biased variance; the running variance takes the unbiased one
+Sums of the statistics are made in float64: NumPy's own loses places along the first axes. The
+batch is normalised by its biased variance; the running variance takes the unbiased one
 (divided by N * L - 1), as PyTorch has it.
 """
 
@@ -20,26 +25,44 @@ def _rows(v):
     return v[:, None]
 
 
-def batch_norm(x, weight, bias, running_mean, running_var, y, mean, rstd, momentum, eps):
+def _finished(y, residual, relu):
+    if residual is not None:
+        y += residual
+    if relu:
+        np.maximum(y, 0, out=y)
+
+
+def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rstd, momentum, eps,
+               relu):
     """Training pass: fill `y`, `mean`, `rstd` and update the running statistics."""
     count = x.shape[0] * x.shape[2]
-    mean[...] = x.mean(axis=(0, 2))
-    var = np.square(x - _rows(mean)).mean(axis=(0, 2))
-    rstd[...] = 1 / np.sqrt(var + x.dtype.type(eps))
+    mean[...] = x.mean(axis=(0, 2), dtype=np.float64)
+    var = np.square(x - _rows(mean)).mean(axis=(0, 2), dtype=np.float64)
+    rstd[...] = 1 / np.sqrt(var + eps)
     y[...] = (x - _rows(mean)) * _rows(rstd) * _rows(weight) + _rows(bias)
+    _finished(y, residual, relu)
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
         running_var += momentum * (var * (count / (count - 1)) - running_var)
 
 
-def batch_norm_inference(x, weight, bias, mean, var, y, eps):
+def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, relu):
     """Evaluation pass: fill `y` from given statistics."""
     scale = weight / np.sqrt(var + x.dtype.type(eps))
     y[...] = (x - _rows(mean)) * _rows(scale) + _rows(bias)
+    _finished(y, residual, relu)
 
 
-def batch_norm_backward(dy, x, weight, mean, rstd, dx, dw, db, training):
-    """Fill `dx`, `dw`, `db`. Without `training`, mean and rstd are constants."""
+def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training):
+    """Fill `dx`, `dw`, `db`, and `dresidual` if it is wanted.
+
+    `y` is what a forward pass with a ReLU gave, else None: no gradient passes where it is not
+    above 0. Without `training`, mean and rstd are constants.
+    """
+    if y is not None:
+        dy = np.where(y <= 0, dy.dtype.type(0), dy)
+    if dresidual is not None:
+        dresidual[...] = dy
     x_hat = (x - _rows(mean)) * _rows(rstd)
     db[...] = dy.sum(axis=(0, 2))
     dw[...] = (dy * x_hat).sum(axis=(0, 2))

@@ -18,7 +18,8 @@ cdef extern from "fastdl_native.h" nogil:
         FD_avg_pool2d, FD_avg_pool2d_backward
         FD_global_avg_pool2d, FD_global_avg_pool2d_backward
         FD_global_max_pool2d, FD_global_max_pool2d_backward
-        FD_batch_norm, FD_batch_norm_inference, FD_batch_norm_backward
+        FD_batch_norm_by_channels, FD_batch_norm_guess, FD_batch_norm_sums, FD_batch_norm_finish
+        FD_batch_norm_map
         FD_relu, FD_relu_backward, FD_leaky_relu, FD_leaky_relu_backward
         FD_sigmoid, FD_sigmoid_backward, FD_tanh, FD_tanh_backward
         FD_softmax, FD_softmax_backward
@@ -76,20 +77,25 @@ cdef extern from "fastdl_native.h" nogil:
 
     ctypedef struct fd_norm_args:
         Py_ssize_t N, C, L
+        bint by_rows, backward, training, relu
         const void *x
-        const void *dy
         const void *weight
         const void *bias
+        const void *residual
+        const void *dy
         void *y
         void *dx
+        void *dresidual
         void *dw
         void *db
         void *mean
         void *rstd
+        const void *var
         void *running_mean
         void *running_var
         double momentum, eps
-        bint training
+        Py_ssize_t parts
+        double *sums
 
     ctypedef struct fd_activation_args:
         const void *x

@@ -108,14 +108,18 @@ typedef struct {
     int count_include_pad;
 } fd_pool_args;
 
+/* Forward and backward; what the direction does not name is NULL (norm.h has the views). */
 typedef struct {
-    ptrdiff_t N, C, L;
-    const void *x, *dy, *weight, *bias;
-    void *y, *dx, *dw, *db;
+    ptrdiff_t N, C, L;                  /* channels-last maps: (N * L, C, 1) */
+    int by_rows, backward, training, relu;
+    const void *x, *weight, *bias, *residual, *dy;
+    void *y, *dx, *dresidual, *dw, *db; /* y is read on the way back, where its ReLU was active */
     void *mean, *rstd;
+    const void *var;                    /* in evaluation, in place of rstd */
     void *running_mean, *running_var;
     double momentum, eps;
-    int training;
+    ptrdiff_t parts;                    /* the sums of each part of the batch: (parts, 2, C) */
+    double *sums;
 } fd_norm_args;
 
 typedef struct {

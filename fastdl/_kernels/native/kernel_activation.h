@@ -1,44 +1,62 @@
 /* Activations, elementwise; softmax by rows. Items: elements, or rows. */
 
-/* A kernel that maps elements of x, and of dy where it needs them, to y. */
+/* A kernel that maps vectors of x, and of dy where it needs them, to y. */
 #define ELEMENTWISE(name, formula)                                                                \
+    FD_INLINE V K(name##_of)(V x, V dy, T slope)                                                  \
+    {                                                                                             \
+        (void)dy, (void)slope;                                                                    \
+        return formula;                                                                           \
+    }                                                                                             \
+                                                                                                  \
     static void K(name)(const void *p, ptrdiff_t begin, ptrdiff_t end)                            \
     {                                                                                             \
         const fd_activation_args *args = p;                                                       \
-        const T *xs = args->x, *dys = args->dy ? args->dy : args->x;                              \
-        const T slope = (T)args->slope;                                                           \
-        T *ys = args->y;                                                                          \
-        (void)slope;                                                                              \
-        for (ptrdiff_t i = begin; i < end; i++) {                                                 \
-            T x = xs[i], dy = dys[i];                                                             \
-            (void)dy;                                                                             \
-            ys[i] = (formula);                                                                    \
-        }                                                                                         \
+        const T *x = args->x, *dy = args->dy ? args->dy : args->x, slope = (T)args->slope;        \
+        T *y = args->y;                                                                           \
+        ptrdiff_t i = begin, rest;                                                                \
+        for (; i + VL <= end; i += VL)                                                            \
+            K(store)(y + i, K(name##_of)(K(load)(x + i), K(load)(dy + i), slope));                \
+        if ((rest = end - i) > 0)                                                                 \
+            K(store_first)(y + i, K(name##_of)(K(load_first)(x + i, rest, 0),                     \
+                                               K(load_first)(dy + i, rest, 0), slope), rest);     \
     }
+#define ZERO ((V){0})
 
-ELEMENTWISE(relu, x <= 0 ? 0 : x)
-ELEMENTWISE(relu_backward, x <= 0 ? 0 : dy)
-ELEMENTWISE(leaky_relu, x > 0 ? x : x * slope)
-ELEMENTWISE(leaky_relu_backward, x > 0 ? dy : dy * slope)
+ELEMENTWISE(relu, K(select)((K(ivec))(x <= 0), ZERO, x))
+ELEMENTWISE(relu_backward, K(select)((K(ivec))(x <= 0), ZERO, dy))
+ELEMENTWISE(leaky_relu, K(select)((K(ivec))(x > 0), x, x * slope))
+ELEMENTWISE(leaky_relu_backward, K(select)((K(ivec))(x > 0), dy, dy * slope))
 ELEMENTWISE(sigmoid, K(logistic)(x))
 ELEMENTWISE(sigmoid_backward, dy * x * (1 - x))
 ELEMENTWISE(tanh, K(hyperbolic_tangent)(x))
 ELEMENTWISE(tanh_backward, dy * (1 - x * x))
 #undef ELEMENTWISE
+#undef ZERO
 
-static T K(row_max)(const T *x, ptrdiff_t count)
-{
-    T best = x[0];
-    for (ptrdiff_t i = 1; i < count; i++) best = x[i] > best ? x[i] : best;
-    return best;
-}
-
-/* y = exp(x - max(x)); returns the sum, and the maximum through `best`. */
+/* y = exp(x - max(x)); returns the sum, and the maximum through `best`. What is left of a row after
+ * its whole vectors is filled up with -inf, whose exp is 0. */
 static T K(shifted_exp)(const T *x, T *y, ptrdiff_t count, T *best)
 {
-    T max = *best = K(row_max)(x, count);
-    for (ptrdiff_t i = 0; i < count; i++) y[i] = K(exp_of)(x[i] - max);
-    return K(sum)(y, count);
+    ptrdiff_t rest = count % VL, whole = count - rest;
+    V tail = (V){0} - (T)INFINITY, largest, sum = {0};
+    if (rest) tail = K(load_first)(x + whole, rest, (T)-INFINITY);
+    largest = tail;
+    for (ptrdiff_t i = 0; i < whole; i += VL) {
+        V v = K(load)(x + i);
+        largest = K(select)((K(ivec))(v > largest), v, largest);
+    }
+    T max = *best = K(lanes_max)(largest);
+    for (ptrdiff_t i = 0; i < whole; i += VL) {
+        V e = K(exp_of)(K(load)(x + i) - max);
+        K(store)(y + i, e);
+        sum += e;
+    }
+    if (rest) {
+        V e = K(exp_of)(tail - max);
+        K(store_first)(y + whole, e, rest);
+        sum += e;
+    }
+    return K(lanes_sum)(sum);
 }
 
 static void K(softmax)(const void *p, ptrdiff_t begin, ptrdiff_t end)
@@ -49,7 +67,8 @@ static void K(softmax)(const void *p, ptrdiff_t begin, ptrdiff_t end)
         const T *x = (const T *)args->x + row * columns;
         T *y = (T *)args->y + row * columns, max;
         T factor = 1 / K(shifted_exp)(x, y, columns, &max);
-        for (ptrdiff_t i = 0; i < columns; i++) y[i] *= factor;
+        for (ptrdiff_t i = 0; i < columns; i += VL)
+            K(store_first)(y + i, K(load_first)(y + i, columns - i, 0) * factor, columns - i);
     }
 }
 
@@ -59,7 +78,17 @@ static void K(softmax_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end)
     ptrdiff_t columns = args->columns;
     for (ptrdiff_t row = begin; row < end; row++) {
         const T *y = (const T *)args->x + row * columns, *dy = (const T *)args->dy + row * columns;
-        T *dx = (T *)args->y + row * columns, inner = K(dot)(dy, y, 1, columns);
-        for (ptrdiff_t i = 0; i < columns; i++) dx[i] = y[i] * (dy[i] - inner);
+        T *dx = (T *)args->y + row * columns;
+        V products = {0};
+        ptrdiff_t i = 0;
+        for (; i + VL <= columns; i += VL) products += K(load)(dy + i) * K(load)(y + i);
+        if (i < columns)
+            products += K(load_first)(dy + i, columns - i, 0) * K(load_first)(y + i, columns - i, 0);
+        T inner = K(lanes_sum)(products);
+        for (i = 0; i < columns; i += VL) {
+            ptrdiff_t count = columns - i;
+            V dx_of = K(load_first)(y + i, count, 0) * (K(load_first)(dy + i, count, 0) - inner);
+            K(store_first)(dx + i, dx_of, count);
+        }
     }
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "fastdl_native.h"
+#include "norm.h"
 #include "window.h"
 
 #if defined(__GNUC__)

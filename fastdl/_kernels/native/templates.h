@@ -10,6 +10,32 @@ typedef FD_VECTOR(INT) K(ivec);         /* as many integers; also what comparing
 static inline V K(load)(const T *p) { return *(const V *)p; }
 static inline void K(store)(T *p, V v) { *(V *)p = v; }
 
+/* The same for the first `count` lanes alone, where a row ends. Other lanes are loaded as `other`.
+ * The loops become masked instructions where there are such. */
+static inline V K(load_first)(const T *p, ptrdiff_t count, T other)
+{
+    if (count >= VL) return K(load)(p);
+    T lane[FD_VBYTES / sizeof(T)];
+    V v;
+#pragma GCC unroll 1
+    for (INT i = 0; i < (INT)VL; i++) lane[i] = i < (INT)count ? p[i] : other;
+    memcpy(&v, lane, sizeof v);
+    return v;
+}
+
+static inline void K(store_first)(T *p, V v, ptrdiff_t count)
+{
+    if (count >= VL) {
+        K(store)(p, v);
+        return;
+    }
+    T lane[FD_VBYTES / sizeof(T)];
+    memcpy(lane, &v, sizeof lane);
+#pragma GCC unroll 1
+    for (INT i = 0; i < (INT)VL; i++)
+        if (i < (INT)count) p[i] = lane[i];
+}
+
 /* Lane by lane, yes where `mask` is set, else no. */
 static inline V K(select)(K(ivec) mask, V yes, V no)
 {
@@ -45,6 +71,16 @@ static inline T K(sum)(const T *x, ptrdiff_t count)
     T total = K(lanes_sum)(sum);
     for (; i < count; i++) total += x[i];
     return total;
+}
+
+/* The largest lane; of NaN it may or may not take note. */
+static inline T K(lanes_max)(V v)
+{
+    T lane[FD_VBYTES / sizeof(T)];
+    memcpy(lane, &v, sizeof lane);
+    T best = lane[0];
+    for (ptrdiff_t i = 1; i < VL; i++) best = lane[i] > best ? lane[i] : best;
+    return best;
 }
 
 /* Short copies and fills, a vector at a time; the last vector overlaps the one before. */
