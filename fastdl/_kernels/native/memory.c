@@ -31,6 +31,14 @@ static __declspec(thread) int refused;
 static _Thread_local int refused;
 #endif
 
+/* Whole pages, kept for the next call; but under AddressSanitizer exactly what was asked for, and
+ * fresh each time, so that it sees what is out of bounds or left from before. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { GRAIN = 1, KEPT = 0 };
+#else
+enum { GRAIN = 4096, KEPT = 1 };
+#endif
+
 #if defined(_WIN32)
 #define ON_THREAD_EXIT NTAPI
 static void free_memory(void *p) { _aligned_free(p); }
@@ -41,7 +49,11 @@ static int set_blocks(void *p) { return FlsSetValue(key, p) != 0; }
 #else
 #define ON_THREAD_EXIT
 static void free_memory(void *p) { free(p); }
-static void *new_memory(size_t bytes) { return aligned_alloc(64, bytes); }
+static void *new_memory(size_t bytes)
+{
+    void *p;
+    return posix_memalign(&p, 64, bytes) == 0 ? p : NULL;
+}
 static pthread_key_t key;
 static void *get_blocks(void) { return pthread_getspecific(key); }
 static int set_blocks(void *p) { return pthread_setspecific(key, p) == 0; }
@@ -78,8 +90,9 @@ static void *grown(int which, size_t bytes)
         }
     }
     block *it = &blocks[which];
-    if (!it->memory || it->bytes < bytes) {
-        bytes = (bytes / 4096 + 1) * 4096;
+    if (bytes == 0) bytes = 1;
+    if (!KEPT || !it->memory || it->bytes < bytes) {
+        bytes = (bytes + GRAIN - 1) / GRAIN * GRAIN;
         free_memory(it->memory);
         it->memory = new_memory(bytes);
         it->bytes = it->memory ? bytes : 0;
