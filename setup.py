@@ -102,7 +102,7 @@ def native_library(name, sources, flags=()):
 
 
 def libraries():
-    return [native_library("cpu", ["cpu.c", "parallel.c"]),
+    return [native_library("cpu", ["cpu.c", "parallel.c", "pool.c", "memory.c"]),
             *(native_library(isa, [f"isa_{isa}.c"], flags) for isa, flags in ISA_FLAGS.items())]
 
 

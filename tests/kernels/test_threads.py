@@ -1,6 +1,8 @@
 """Threads: how many, several callers at once, and children made by fork."""
 
 import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -124,6 +126,44 @@ def test_two_callers_at_once(backend, need_backend):
             assert_same(result[name], value, "float32", case.terms)
 
 
+def test_more_callers_than_the_pool_can_help(need_backend, restored_threads):
+    need_backend("cython")
+    fd.set_num_threads(3)
+    a, b = np.random.default_rng(1).standard_normal((2, 90, 90))
+    expected = fd.ops.gemm(a, b, backend="cython")
+
+    def call(_):
+        return all((fd.ops.gemm(a, b, backend="cython") == expected).all() for _ in range(50))
+
+    with ThreadPoolExecutor(10) as pool:
+        assert all(pool.map(call, range(10)))
+
+
+@each_backend
+@pytest.mark.parametrize("threads", [1, 2])
+def test_other_python_threads_go_on_during_a_kernel(threads, backend, need_backend,
+                                                    restored_threads):
+    """One thread sleeps and wakes a few times while the other is inside one long call."""
+    need_backend(backend)
+    fd.set_num_threads(threads)
+    a = np.ones((1500, 1500))
+    fd.ops.gemm(a[:2], a, backend=backend)          # whatever must be compiled is compiled
+    entered, left, woken = threading.Event(), threading.Event(), 0
+
+    def kernel():
+        entered.set()
+        fd.ops.gemm(a, a, backend=backend)
+        left.set()
+
+    caller = threading.Thread(target=kernel)
+    caller.start()
+    entered.wait(60)
+    while not left.wait(0.002):
+        woken += 1
+    caller.join(60)
+    assert woken >= 3
+
+
 TWO_CALLERS = """
 import threading
 import numpy as np, numba, fastdl as fd
@@ -173,6 +213,75 @@ def fork(depth):
 before = right() if first == "parent" else True
 print(before, fork(1), right())
 """
+
+
+FORK_DURING_A_KERNEL = """
+import multiprocessing, threading
+import numpy as np, fastdl as fd
+fd.set_backend("cython")
+a = np.random.default_rng(0).standard_normal((400, 400))
+expected = a @ a
+right, stop = [], threading.Event()
+def compute():
+    while not stop.is_set():
+        right.append(np.allclose(fd.ops.gemm(a, a), expected))
+def child(connection):
+    connection.send(np.allclose(fd.ops.gemm(a, a), expected))
+callers = [threading.Thread(target=compute) for _ in range(2)]
+[caller.start() for caller in callers]
+context = multiprocessing.get_context("fork")
+answers = []
+for _ in range(20):
+    here, there = context.Pipe()
+    process = context.Process(target=child, args=(there,))
+    process.start()
+    answers.append(here.poll(20) and here.recv())
+    process.join(5)
+    process.kill()
+stop.set()
+[caller.join() for caller in callers]
+print(all(answers), len(right) > 0, all(right))
+"""
+
+
+@needs_fork
+def test_fork_while_other_threads_are_inside_kernels(threaded_build, run_python):
+    assert run_python(FORK_DURING_A_KERNEL, OMP_NUM_THREADS="3") == "True True True"
+
+
+NO_ROOM_FOR_THREADS = """
+import resource
+import numpy as np, fastdl as fd
+x = np.linspace(-3, 3, 100_001)
+small = fd.ops.tanh(x[:9], backend="cython")
+expected = np.tanh(x)
+with open("/proc/self/statm") as pages:
+    used = int(pages.read().split()[0]) * resource.getpagesize()
+fd.set_num_threads(4)
+resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20),) * 2)      # a stack takes 8 MiB
+print(np.allclose(fd.ops.tanh(x, backend="cython"), expected))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
+def test_fewer_threads_than_wanted_are_enough(threaded_build, run_python):
+    assert run_python(NO_ROOM_FOR_THREADS, OPENBLAS_NUM_THREADS="1") == "True"
+
+
+def test_exit_during_a_kernel(threaded_build, run_python):
+    """The program ends while a daemon thread computes."""
+    assert run_python("""
+import threading, numpy as np, fastdl as fd
+a = np.ones((1500, 1500))
+started = threading.Event()
+def compute():
+    started.set()
+    while True:
+        fd.ops.gemm(a, a, backend="cython")
+threading.Thread(target=compute, daemon=True).start()
+started.wait()
+print("end")
+""", OMP_NUM_THREADS="3") == "end"
 
 
 @needs_fork

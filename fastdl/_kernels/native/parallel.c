@@ -1,30 +1,21 @@
-/* Threads: how many, where they start, and what each of them keeps. */
-#if !defined(_WIN32)
-#define _POSIX_C_SOURCE 200809L
-#endif
-#include <stdlib.h>
-
+/* Running a kernel: on how many threads, and with which treatment of subnormal numbers. */
 #include "fastdl_native.h"
+#include "parallel.h"
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
-#if defined(_WIN32)
-#include <malloc.h>
-#include <windows.h>
-#else
+#if !defined(_WIN32)
 #include <pthread.h>
 #endif
 
-/* Below this much work a second thread costs more than it brings (docs/results.md). */
-static const double WORK_PER_THREAD = 32768;
+/* With less for each, more threads cost more than they bring (bench/threads.py). */
+#if !defined(WORK_PER_THREAD)           /* .ci/sanitize splits even the smallest work */
+#define WORK_PER_THREAD 16384.0
+#endif
 
 static int limit = 0;           /* set by the user; 0: what OpenMP says */
-static volatile int out_of_memory = 0;
-static int forked = 0;          /* OpenMP's threads do not survive fork(): a child runs on one */
+static int forked = 0;          /* threads do not survive fork(): a child runs on one */
 
 int fd_has_openmp(void)
 {
@@ -90,111 +81,43 @@ static fp_mode flush_subnormals(void) { return 0; }
 static void restore_mode(fp_mode before) { (void)before; }
 #endif
 
-static void run_part(fd_body body, const void *args, ptrdiff_t items, int part, int parts)
-{
-    fp_mode before = flush_subnormals();
-    body(args, items * part / parts, items * (part + 1) / parts);
-    restore_mode(before);
-}
-
-/* ---- what each thread keeps: two blocks of memory, freed when the thread ends ---- */
-enum { OWN, SHARED, BLOCKS };
+/* ---- the run ---- */
 
 typedef struct {
-    void *memory;
-    size_t bytes;
-} block;
+    fd_body body;
+    const void *args;
+    ptrdiff_t items;
+    int parts;
+} fd_job;
 
-#if defined(_WIN32)
-static void free_memory(void *p) { _aligned_free(p); }
-static void *new_memory(size_t bytes) { return _aligned_malloc(bytes, 64); }
-static DWORD key = FLS_OUT_OF_INDEXES;
-static void *get_slot(void) { return FlsGetValue(key); }
-static int set_slot(void *p) { return FlsSetValue(key, p) != 0; }
-#else
-static void free_memory(void *p) { free(p); }
-static void *new_memory(size_t bytes) { return aligned_alloc(64, bytes); }
-static pthread_key_t key;
-static void *get_slot(void) { return pthread_getspecific(key); }
-static int set_slot(void *p) { return pthread_setspecific(key, p) == 0; }
-#endif
-
-#if defined(_WIN32)
-static void NTAPI free_blocks(void *slot)
-#else
-static void free_blocks(void *slot)
-#endif
+static int run_part(const void *context, int part)
 {
-    block *blocks = slot;
-    if (!blocks) return;
-    for (int i = 0; i < BLOCKS; i++) free_memory(blocks[i].memory);
-    free(blocks);
-}
-
-static void in_child(void) { forked = 1; }
-
-int fd_init_threads(void)
-{
-#if defined(_WIN32)
-    (void)in_child;
-    key = FlsAlloc(free_blocks);
-    return key != FLS_OUT_OF_INDEXES;
-#else
-    return pthread_key_create(&key, free_blocks) == 0 && pthread_atfork(NULL, NULL, in_child) == 0;
-#endif
-}
-
-/* The calling thread's block number `which`, grown to at least `bytes`. */
-static void *grown(int which, size_t bytes)
-{
-    block *blocks = get_slot();
-    if (!blocks) {
-        blocks = calloc(BLOCKS, sizeof *blocks);
-        if (!blocks) return NULL;
-        if (!set_slot(blocks)) {
-            free(blocks);
-            return NULL;
-        }
-    }
-    block *it = &blocks[which];
-    if (!it->memory || it->bytes < bytes) {
-        bytes = (bytes / 4096 + 1) * 4096;
-        free_memory(it->memory);
-        it->memory = new_memory(bytes);
-        it->bytes = it->memory ? bytes : 0;
-    }
-    return it->memory;
-}
-
-void *fd_scratch(size_t bytes)
-{
-    void *memory = grown(OWN, bytes);
-    if (!memory) out_of_memory = 1;
-    return memory;
-}
-
-void *fd_shared_scratch(size_t bytes) { return grown(SHARED, bytes); }
-
-int fd_keep_freed_memory(void)
-{
-#if defined(__GLIBC__)
-    return mallopt(M_MMAP_THRESHOLD, 32 << 20) && mallopt(M_TRIM_THRESHOLD, 512 << 20);
-#else
-    return 0;
-#endif
+    const fd_job *job = context;
+    fp_mode before = flush_subnormals();
+    job->body(job->args, job->items * part / job->parts, job->items * (part + 1) / job->parts);
+    restore_mode(before);
+    return fd_scratch_refused();
 }
 
 int fd_run(fd_body body, const void *args, ptrdiff_t items, int threads)
 {
     if (items <= 0) return 0;
     if (threads > items) threads = (int)items;
-    out_of_memory = 0;
-#ifdef _OPENMP
-    if (threads > 1) {
-#pragma omp parallel num_threads(threads)
-        run_part(body, args, items, omp_get_thread_num(), omp_get_num_threads());
-    } else
+    if (threads > FD_MAX_PARTS) threads = FD_MAX_PARTS;
+    if (threads < 1 || forked) threads = 1;
+    fd_job job = {body, args, items, threads};
+    int failed = threads == 1 ? run_part(&job, 0) : fd_share(run_part, &job, threads);
+    return failed ? -1 : 0;
+}
+
+#if !defined(_WIN32)
+static void in_child(void) { forked = 1; }
 #endif
-        run_part(body, args, items, 0, 1);
-    return out_of_memory ? -1 : 0;
+
+int fd_init_threads(void)
+{
+#if !defined(_WIN32)
+    if (pthread_atfork(NULL, NULL, in_child) != 0) return 0;
+#endif
+    return fd_init_memory();
 }
