@@ -13,8 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from .._numba_jit import const, helper, parallel
+from .._numba_jit import const, const_flat, helper, parallel
 from ..gemm._numba_tile import VECTOR_BYTES
+
+
+_PIECE = 1 << 16                # elements that a thread copies at once
 
 
 class Axis(NamedTuple):
@@ -44,6 +47,22 @@ def _valid(offset, stride, size, count):
     return first, max(first, min(count, -((offset - size) // stride)))
 
 
+@helper
+def _lay_out_row(source, w, stride, first, end, line):
+    """Fill `line` with every `stride`-th of `source` from `w` on, zeros before `first`, from `end`.
+    """
+    line[:first] = 0
+    line[end:] = 0
+    inside = line[first:end]
+    if stride == 1:
+        run = source[w:w + inside.size]
+        for j in range(inside.size):
+            inside[j] = run[j]
+    else:
+        for j in range(inside.size):
+            inside[j] = source[w + j * stride]
+
+
 @parallel
 def _lay_out(maps, data, rows, columns):
     """Fill `data` from `maps`; what is outside of them is zero. Parallel over the planes."""
@@ -51,29 +70,28 @@ def _lay_out(maps, data, rows, columns):
     row, row_stride, row_phases, length = rows
     column, column_stride, column_phases, pitch = columns
     for plane in prange(N * C):
-        n, c = np.intp(plane) // C, np.intp(plane) % C
+        planes = maps.reshape(N * C, H, W)
         at = np.intp(plane) * row_phases * column_phases * length * pitch
         for fh in range(row_phases):
             for fw in range(column_phases):
                 first, end = _valid(column * column_stride + fw, column_stride, W, pitch)
+                w = (column + first) * column_stride + fw
                 for q in range(length):
-                    h = (q + row) * row_stride + fh
-                    line = data[at:at + pitch]
+                    h, line = (q + row) * row_stride + fh, data[at:at + pitch]
                     if 0 <= h < H and first < end:
-                        line[:first] = 0
-                        line[end:] = 0
-                        inside = line[first:end]
-                        w = (column + first) * column_stride + fw
-                        source = maps[n, c, h]
-                        if column_stride == 1:
-                            for j in range(inside.size):
-                                inside[j] = source[w + j]
-                        else:
-                            for j in range(inside.size):
-                                inside[j] = source[w + j * column_stride]
+                        _lay_out_row(planes[plane, h], w, column_stride, first, end, line)
                     else:
                         line[:] = 0
                     at += pitch
+
+
+@parallel
+def _copy(source, target):
+    for start in prange(-(-source.size // _PIECE)):
+        first = np.intp(start) * _PIECE
+        piece, out = source[first:first + _PIECE], target[first:first + _PIECE]
+        for j in range(piece.size):
+            out[j] = piece[j]
 
 
 def lay_out(maps, rows, columns):
@@ -84,7 +102,10 @@ def lay_out(maps, rows, columns):
     spare = columns.length + 2 * VECTOR_BYTES // maps.itemsize
     data = np.empty(N * C * channel + spare, maps.dtype)
     data[N * C * channel:] = 0
-    _lay_out(const(maps), data, tuple(rows), tuple(columns))
+    if rows == (0, 1, 1, maps.shape[2]) and columns == (0, 1, 1, maps.shape[3]):
+        _copy(const_flat(maps), data)               # they are their own grid
+    else:
+        _lay_out(const(maps), data, tuple(rows), tuple(columns))
     return Grid(const(data), C * channel, channel, columns.length)
 
 
