@@ -26,6 +26,8 @@ import numba
 import numpy as np
 
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+_HELPER_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True,
+                   "no_cfunc_wrapper": True}
 
 # ---- threads ----
 
@@ -91,8 +93,7 @@ def parallel(function):
 
 # A function that only compiled functions call: compiled into them, so never cached by itself.
 # Nothing else calls it, so it gets no wrappers, which take time to compile.
-helper = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True,
-                    no_cfunc_wrapper=True)
+helper = numba.njit(**_HELPER_OPTIONS)
 
 
 # ---- arguments, and sums in lanes ----

@@ -193,7 +193,7 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
                        const(turned.reshape(-1)), offsets.reshape(-1), nothing, nothing,
                        dx.reshape(-1),
                        (h.start * W + v.start, C * H * W, H * W, h.stride * W, v.stride),
-                       (N, groups, c, h.count, v.count), False, get_num_threads())
+                       (N, groups, c, h.length, v.length), False, get_num_threads())
 
 
 # ---- backward to the weight ----

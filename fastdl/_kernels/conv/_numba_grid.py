@@ -16,7 +16,6 @@ from numba import prange
 from .._numba_jit import const, const_flat, helper, parallel
 from ..gemm._numba_tile import VECTOR_BYTES
 
-
 _PIECE = 1 << 16                # elements that a thread copies at once
 
 
@@ -49,8 +48,7 @@ def _valid(offset, stride, size, count):
 
 @helper
 def _lay_out_row(source, w, stride, first, end, line):
-    """Fill `line` with every `stride`-th of `source` from `w` on, zeros before `first`, from `end`.
-    """
+    """Fill `line`: zeros, from `first` on every `stride`-th of `source`, from `end` on zeros."""
     line[:first] = 0
     line[end:] = 0
     inside = line[first:end]
@@ -138,7 +136,7 @@ class Phase(NamedTuple):
     """Along one axis: the inputs ``start + i * stride``, and what flows back to them."""
 
     start: int
-    count: int
+    length: int
     stride: int
     taps: np.ndarray                # the taps through which they were read
     places: np.ndarray              # where on the gradient's axis each tap finds that of input 0

@@ -15,7 +15,7 @@ from .._numba_jit import helper
 
 _FEATURES = get_host_cpu_features()
 
-# A tile is TILE_ROWS x two vectors of sums. Those, two vectors of b and one of a fill the registers.
+# A tile is TILE_ROWS x two vectors of sums. They, two vectors of b and one of a fill the registers.
 VECTOR_BYTES, TILE_ROWS = (
     (64, 14) if _FEATURES.get("avx512f") else (32, 6) if _FEATURES.get("avx2") else (16, 6))
 
