@@ -21,13 +21,14 @@ import inspect
 import os
 import threading
 import types
+from typing import Any
 
 import numba
 import numpy as np
 
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
-_HELPER_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True,
-                   "no_cfunc_wrapper": True}
+_HELPER_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy",
+                                   "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 # ---- threads ----
 
