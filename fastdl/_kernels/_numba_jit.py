@@ -21,11 +21,14 @@ import inspect
 import os
 import threading
 import types
+from typing import Any
 
 import numba
 import numpy as np
 
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+_HELPER_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy",
+                                   "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 # ---- threads ----
 
@@ -90,7 +93,8 @@ def parallel(function):
 
 
 # A function that only compiled functions call: compiled into them, so never cached by itself.
-helper = numba.njit(nogil=True, error_model="numpy")
+# Nothing else calls it, so it gets no wrappers, which take time to compile.
+helper = numba.njit(**_HELPER_OPTIONS)
 
 
 # ---- arguments, and sums in lanes ----
@@ -112,15 +116,18 @@ def const_flat(array):
 
 
 def planar(*outputs):
-    """For a kernel that knows only C-contiguous maps: channels-last ones are copied, and the
-    parameters named `outputs` are copied back."""
+    """For a kernel that knows only C-contiguous maps: channels-last ones are copied.
+
+    The parameters named `outputs` are copied back.
+    """
     def decorate(kernel):
         names = tuple(inspect.signature(kernel).parameters)
 
         @functools.wraps(kernel)
         def of_any_layout(*args):
             if all(a.flags.c_contiguous for a in args if isinstance(a, np.ndarray)):
-                return kernel(*args)
+                kernel(*args)
+                return
             own = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in args]
             kernel(*own)
             for name, given, copy in zip(names, args, own, strict=True):

@@ -3,8 +3,8 @@
 - Floating arrays keep their dtype (float16, float32, float64) and must agree with each other.
 - Integers and booleans become the dtype of the other arrays of the call, or float32.
 - Other byte orders and layouts are copied once into a native, C-contiguous array.
-- Feature maps (N, C, ...) may also be channels-last: in memory (N, ..., C). Where an operation takes
-  both, its results have the layout of its first array, and the others are brought to it.
+- Feature maps (N, C, ...) may also be channels-last: in memory (N, ..., C). Where an operation
+  takes both, its results have the layout of its first array, and the others are brought to it.
 - The factors of a matrix product may be slices whose rows, or columns, lie apart.
 """
 

@@ -89,10 +89,11 @@ SHAPES = {"typical": (3, 4, 5), "empty": (0, 4), "scalar": (), "one": (1,), "odd
 for name, (M, K, N) in {
         "typical": (5, 7, 3), "1x1": (1, 1, 1), "no rows": (0, 3, 2), "no terms": (3, 0, 2),
         "no columns": (2, 3, 0), "row": (1, 300, 1), "odd": (17, 33, 19), "tall": (133, 9, 5),
-        "wide": (5, 9, 270), "deep": (9, 1030, 6), "large": (131, 259, 101)}.items():
+        "wide": (5, 9, 270), "deep": (9, 1030, 6), "large": (131, 259, 101),
+        "blocks": (350, 401, 530)}.items():
     case("gemm", name, ops.gemm, {"a": normal(M, K), "b": normal(K, N)}, terms=K + 1)
 for trans_a, trans_b in [(False, True), (True, False), (True, True)]:
-    for M, K, N in [(18, 7, 21), (131, 259, 101)]:
+    for M, K, N in [(3, 70, 50), (18, 7, 21), (131, 259, 101), (350, 401, 530)]:
         case("gemm", f"transposed {trans_a} {trans_b} {M}", ops.gemm,
              {"a": normal(*((K, M) if trans_a else (M, K))),
               "b": normal(*((N, K) if trans_b else (K, N)))},
@@ -149,6 +150,7 @@ CONV = {        # x, w, options
     "pointwise": ((3, 7, 5, 5), (9, 7, 1, 1), {}),
     "pointwise, stride": ((2, 7, 6, 5), (3, 7, 1, 1), {"stride": 2}),
     "deep and small": ((2, 40, 3, 3), (70, 40, 3, 3), {"padding": 1}),
+    "many filters": ((2, 22, 6, 19), (190, 22, 3, 3), {"stride": (1, 2), "padding": 1}),
     "one row": ((2, 1, 1, 201), (2, 1, 1, 5), {}),
     "one column": ((2, 1, 201, 1), (2, 1, 5, 1), {}),
     "large": ((4, 16, 20, 20), (20, 16, 3, 3), {"padding": 1}),

@@ -1,11 +1,12 @@
-"""Convolution in Numba: the reference's matrix products, without ever storing all the columns.
+"""Convolution in Numba: products of tiles whose columns are read from the maps, never written out.
 
-A thread takes one tile of the product at a time and lays out only the columns that the tile needs,
-in a block that stays in the cache; `multiply_add` of the matrix product does the rest. Pixels are
-numbered through the whole batch, so small feature maps fill a tile as well as large ones do.
+The maps are laid out once as a grid on which a tap reads its pixels side by side (see
+`_numba_grid`); the tile of the matrix product then reads a tap as if it were a row of im2col. The
+gradient of the input is the same with the gradient of the output as maps: one product for each
+place modulo stride. The gradient of the weight sums over pixels, and has its rows copied.
 
-Parallel over: tiles of `y`; (images, channels) of `dx`, which one thread adds into alone; tiles of
-`dw`, whose sum over the pixels is also cut into parts, added up at the end, where tiles are few.
+Parallel over: planes of maps to lay out; blocks of `y` and of `dx`; blocks of `dw`, whose sum over
+the pixels is also cut into parts, added up at the end, where blocks are few.
 """
 
 import numpy as np
@@ -22,226 +23,270 @@ from .._numba_jit import (
     parallel,
     planar,
 )
-from ..gemm._numba import COLUMNS, DEPTH, ROWS, multiply_add, new_blocks, pack, tile_rows
-from ..im2col._numba import gather_tap, scatter_tap, split_tap
+from ..gemm._numba import FEW_ROWS, clear, cut, new_blocks
+from ..gemm._numba_tile import (
+    COLUMNS,
+    DEPTH,
+    ROWS,
+    TILE_ROWS,
+    copy,
+    copy_transposed,
+    multiply,
+    tile_columns,
+)
+from ._numba_grid import backward_axis, forward_grid, lay_out
 
-_NARROW = 4                     # with fewer output channels per group, `dw` is made of dot products
-_TASKS = 32                     # parts to cut the work on `dw` into, if its tiles are fewer
+_TASKS = 32                     # parts to cut the work on `dw` into, if its blocks are fewer
+
+
+# ---- forward, and backward to the input ----
+
+@helper
+def _few_products(w, row, grid, base, offsets, sums, sums_at, rows, columns):
+    """Add what `rows` filters make of the pixels from `base` on: four taps at a time."""
+    K = offsets.size
+    for i in range(rows):
+        target = sums[i * COLUMNS + sums_at:]
+        factors = w[(row + i) * K:]
+        for k in range(0, K // 4 * 4, 4):
+            f0, f1, f2, f3 = factors[k], factors[k + 1], factors[k + 2], factors[k + 3]
+            v0, v1 = grid[base + offsets[k]:], grid[base + offsets[k + 1]:]
+            v2, v3 = grid[base + offsets[k + 2]:], grid[base + offsets[k + 3]:]
+            for j in range(columns):
+                target[j] += f0 * v0[j] + f1 * v1[j] + f2 * v2[j] + f3 * v3[j]
+        for k in range(K // 4 * 4, K):
+            f0, v0 = factors[k], grid[base + offsets[k]:]
+            for j in range(columns):
+                target[j] += f0 * v0[j]
 
 
 @helper
-def _run_in_image(pixel, count, size):
-    """Image and position of pixel number `pixel`, and how many of `count` are in that image."""
-    n, position = pixel // size, pixel % size
-    return n, position, min(size - position, count)
+def _store_row(sums, bias, residual, out, at, step, relu):
+    """Write what belongs into one row of pixels."""
+    zero = sums.dtype.type(0)
+    for j in range(sums.size):
+        sums[j] += bias
+    if residual.size:
+        line = residual[at:]
+        for j in range(sums.size):
+            sums[j] += line[j]
+    if relu:
+        for j in range(sums.size):
+            sums[j] = zero if sums[j] < 0 else sums[j]
+    if step == 1:
+        target = out[at:at + sums.size]
+        for j in range(sums.size):
+            target[j] = sums[j]
+    else:
+        for j in range(sums.size):
+            out[at + j * step] = sums[j]
 
 
 @helper
-def _gather(x, c, tap, kernel, stride, padding, dilation, output, pixel, out):
-    """Fill `out` with what a tap of the group whose first channel is `c` reads."""
-    channel, kh, kw = split_tap(tap, kernel)
-    gather_tap(x, c + channel, kh * dilation[0] - padding[0], kw * dilation[1] - padding[1],
-               stride[0], stride[1], output[0], output[1], pixel, out)
-
-
-@helper
-def _read_pixels(maps, channel, pixel, out):
-    """Fill `out` from one channel of `maps` (N, C, size), from pixel number `pixel` on."""
+def _store(sums, bias, residual, out, at, row_step, column_step, pitch, OW, pixel, columns, relu):
+    """Write the pixels of one channel of one image; those between the rows are left out."""
     done = 0
-    while done < out.size:
-        n, position, run = _run_in_image(pixel + done, out.size - done, maps.shape[2])
-        out[done:done + run] = maps[n, channel, position:position + run]
+    while done < columns:
+        row, ow = (pixel + done) // pitch, (pixel + done) % pitch
+        run = min(columns - done, pitch - ow)
+        if ow < OW:
+            _store_row(sums[done:done + min(run, OW - ow)], bias, residual, out,
+                       at + row * row_step + ow * column_step, column_step, relu)
         done += run
 
 
 @helper
-def _write_pixels(values, maps, channel, pixel, shift):
-    """Write ``values + shift`` to one channel of `maps` (N, C, size)."""
-    done = 0
-    while done < values.size:
-        n, position, run = _run_in_image(pixel + done, values.size - done, maps.shape[2])
-        source, target = values[done:done + run], maps[n, channel, position:position + run]
-        for j in range(run):
-            target[j] = source[j] + shift
-        done += run
-
-
-@helper
-def _forward_tiles(x, w, b, y, kernel, stride, padding, dilation, output, groups, thread, threads):
-    """Tiles of (output channels of a group, pixels): w (OC, K) times columns (K, pixels)."""
-    OC, K = w.shape
-    C, rows_of_group = x.shape[1] // groups, OC // groups
-    pixels = y.shape[0] * y.shape[2]
-    across = -(-pixels // COLUMNS)
-    height = tile_rows(rows_of_group, across * groups, threads)
-    down = -(-rows_of_group // height)
-    w_block, x_block, sums = new_blocks(height, pixels, K, y.dtype)
-    for tile in range(thread, groups * down * across, threads):
-        g, row = tile // across // down, tile // across % down * height
-        pixel = tile % across * COLUMNS
-        rows, columns = min(height, rows_of_group - row), min(COLUMNS, pixels - pixel)
-        oc = g * rows_of_group + row
-        sums[:rows] = 0
-        for k in range(0, K, DEPTH):
-            depth = min(DEPTH, K - k)
-            pack(w, False, oc, k, w_block, rows, depth)
-            for i in range(depth):
-                _gather(x, g * C, k + i, kernel, stride, padding, dilation, output, pixel,
-                        x_block[i, :columns])
-            multiply_add(w_block, x_block, sums, rows, depth, columns)
+def _blocks(grid, grid_steps, w, offsets, bias, residual, out, out_steps, shape, relu, thread,
+            threads):
+    """Blocks of (filters of a group, pixels on the grid); small images are taken together."""
+    N, groups, R, OH, OW = shape
+    image, group, pitch = grid_steps
+    start, out_image, out_channel, row_step, column_step = out_steps
+    pixels, K = (OH - 1) * pitch + OW, offsets.size
+    width = cut(pixels, COLUMNS, tile_columns(out), 1)
+    pieces = -(-pixels // width)
+    together = min(N, COLUMNS // width) if pieces == 1 else 1
+    across = -(-N // together) * pieces
+    few = R <= FEW_ROWS
+    height = cut(R, ROWS, TILE_ROWS, -(-threads // (across * groups)))
+    down = -(-R // height)
+    block, sums = new_blocks(out.dtype)
+    for task in range(thread, groups * down * across, threads):
+        g, row = task // across // down, task // across % down * height
+        n, pixel = task % across // pieces * together, task % across % pieces * width
+        rows, columns = min(height, R - row), min(width, pixels - pixel)
+        images = min(together, N - n)
+        first = n * image + g * group + pixel
+        clear(sums, rows, images * width)
+        if few:
+            for m in range(images):
+                _few_products(w, g * R + row, grid, first + m * image, offsets, sums, m * width,
+                              rows, columns)
+        else:
+            for k in range(0, K, DEPTH):
+                depth = min(DEPTH, K - k)
+                copy(w, (g * R + row) * K + k, K, block, DEPTH, rows, depth)
+                for m in range(images):
+                    multiply(block, False, grid, first + m * image, offsets[k:], depth, sums,
+                             m * width, rows, columns)
         for i in range(rows):
-            _write_pixels(sums[i, :columns], y, oc + i, pixel,
-                          b[oc + i] if b.size else y.dtype.type(0))
+            channel = g * R + row + i
+            shift = bias[channel] if bias.size else out.dtype.type(0)
+            for m in range(images):
+                at = i * COLUMNS + m * width
+                _store(sums[at:at + columns], shift, residual, out,
+                       start + (n + m) * out_image + channel * out_channel, row_step, column_step,
+                       pitch, OW, pixel, columns, relu)
 
 
 @parallel
-def _forward(x, w, b, y, kernel, stride, padding, dilation, output, groups, threads):
+def _correlate(grid, grid_steps, w, offsets, bias, residual, out, out_steps, shape, relu, threads):
     for thread in prange(threads):
-        _forward_tiles(x, w, b, y, kernel, stride, padding, dilation, output, groups,
-                       np.intp(thread), threads)
-
-
-def _as_matrix(w):
-    return w.reshape(w.shape[0], w[:1].size)
-
-
-def _as_maps(y):
-    return y.reshape(*y.shape[:2], y.shape[2] * y.shape[3])
+        _blocks(grid, grid_steps, w, offsets, bias, residual, out, out_steps, shape, relu,
+                np.intp(thread), threads)
 
 
 @planar("y")
 def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
-    _forward(const(x), const(_as_matrix(w)), const(optional(b, y.dtype)), _as_maps(y),
-             w.shape[2:], stride, padding, dilation, y.shape[2:], groups, get_num_threads())
-    if residual is not None:
-        y += residual
-    if relu:
-        np.maximum(y, 0, out=y)
-
-
-@helper
-def _add_to_images(dy, w, dx, g, n, images, c, channels, kernel, stride, padding, dilation, output,
-                   groups, w_block, dy_block, sums):
-    """Add to `channels` channels of `images` images all that flows back to them."""
-    KH, KW = kernel
-    rows_of_group = w.shape[0] // groups
-    first_tap, end_tap = c * KH * KW, (c + channels) * KH * KW
-    end_pixel = (n + images) * dy.shape[2]
-    for pixel in range(n * dy.shape[2], end_pixel, COLUMNS):
-        columns = min(COLUMNS, end_pixel - pixel)
-        for tap in range(first_tap, end_tap, ROWS):
-            taps = min(ROWS, end_tap - tap)
-            sums[:taps] = 0
-            for k in range(0, rows_of_group, DEPTH):
-                depth = min(DEPTH, rows_of_group - k)
-                oc = g * rows_of_group + k
-                pack(w, True, tap, oc, w_block, taps, depth)
-                for i in range(depth):
-                    _read_pixels(dy, oc + i, pixel, dy_block[i, :columns])
-                multiply_add(w_block, dy_block, sums, taps, depth, columns)
-            for i in range(taps):
-                channel, kh, kw = split_tap(tap + i, kernel)
-                scatter_tap(sums[i, :columns], dx, g * (dx.shape[1] // groups) + channel,
-                            kh * dilation[0] - padding[0], kw * dilation[1] - padding[1],
-                            stride[0], stride[1], output[0], output[1], pixel)
-
-
-@helper
-def _backward_input_tasks(dy, w, dx, kernel, stride, padding, dilation, output, groups,
-                          thread, threads):
-    """Tasks of (images, group, channels): no other task touches that part of `dx`."""
-    N, C = dx.shape[0], dx.shape[1] // groups
-    size, taps = dy.shape[2], kernel[0] * kernel[1]
-    images, channels = max(1, COLUMNS // max(1, size)), max(1, ROWS // max(1, taps))
-    down, across = -(-N // images), -(-C // channels)
-    w_block, dy_block, sums = new_blocks(channels * taps, images * size, w.shape[0] // groups,
-                                         dx.dtype)
-    for task in range(thread, down * groups * across, threads):
-        n, g = task // across // groups * images, task // across % groups
-        c = task % across * channels
-        end_n, end_c = min(n + images, N), min(c + channels, C)
-        dx[n:end_n, g * C + c:g * C + end_c] = 0
-        _add_to_images(dy, w, dx, g, n, end_n - n, c, end_c - c, kernel, stride, padding, dilation,
-                       output, groups, w_block, dy_block, sums)
+    N, OC, OH, OW = y.shape
+    if not N:
+        return
+    nothing = np.empty(0, y.dtype)
+    grid, offsets = forward_grid(x, w.shape[2:], stride, padding, dilation, (OH, OW))
+    _correlate(grid.data, (grid.image, w.shape[1] * grid.channel, grid.pitch),
+               const(w.reshape(-1)), offsets(w.shape[1]), const(optional(b, y.dtype)),
+               const(nothing if residual is None else residual.reshape(-1)), y.reshape(-1),
+               (0, OC * OH * OW, OH * OW, OW, 1), (N, groups, OC // groups, OH, OW), bool(relu),
+               get_num_threads())
 
 
 @parallel
-def _backward_input(dy, w, dx, kernel, stride, padding, dilation, output, groups, threads):
-    for thread in prange(threads):
-        _backward_input_tasks(dy, w, dx, kernel, stride, padding, dilation, output, groups,
-                              np.intp(thread), threads)
+def _turn(w, turned, taps_h, taps_w):
+    """Fill turned (groups, C, OC, taps) from w (groups, OC, C, KH, KW), for some of the taps."""
+    groups, C, OC = turned.shape[:3]
+    for row in prange(groups * C):
+        g, c = np.intp(row) // C, np.intp(row) % C
+        for oc in range(OC):
+            for i in range(taps_h.size):
+                for j in range(taps_w.size):
+                    turned[g, c, oc, i * taps_w.size + j] = w[g, oc, c, taps_h[i], taps_w[j]]
 
 
 @planar("dx")
 def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorithm):
-    _backward_input(const(_as_maps(dy)), const(_as_matrix(w)), dx,
-                    w.shape[2:], stride, padding, dilation, dy.shape[2:], groups, get_num_threads())
+    N, C, H, W = dx.shape
+    OC, c, KH, KW = w.shape
+    if not N:
+        return
+    (rows, phases_h), (columns, phases_w) = (
+        backward_axis(*axis) for axis in zip((H, W), (KH, KW), dy.shape[2:], stride, padding,
+                                             dilation, strict=True))
+    grid, oc = lay_out(dy, rows, columns), OC // groups
+    nothing = const(np.empty(0, dx.dtype))
+    channels = np.arange(oc)[:, None, None] * grid.channel
+    for h in phases_h:
+        for v in phases_w:
+            turned = np.empty((groups, c, oc, h.taps.size * v.taps.size), w.dtype)
+            _turn(const(w.reshape(groups, oc, c, KH, KW)), turned, h.taps, v.taps)
+            offsets = channels + h.places[:, None] * grid.pitch + v.places
+            _correlate(grid.data, (grid.image, oc * grid.channel, grid.pitch),
+                       const(turned.reshape(-1)), offsets.reshape(-1), nothing, nothing,
+                       dx.reshape(-1),
+                       (h.start * W + v.start, C * H * W, H * W, h.stride * W, v.stride),
+                       (N, groups, c, h.length, v.length), False, get_num_threads())
+
+
+# ---- backward to the weight ----
+
+@helper
+def _next_run(pixel, count, OH, OW):
+    """Image, row and column of pixel number `pixel`, and how many of `count` are in that row."""
+    row, ow = pixel // OW, pixel % OW
+    return row // OH, row % OH, ow, min(OW - ow, count)
 
 
 @helper
-def _pack_pixels(dy, oc, channels, pixel, block, depth):
-    """Fill `block` (pixels, channels) from dy (N, C, size)."""
+def _copy_taps(grid, grid_steps, group, offsets, tap, block, rows, pixel, depth, OH, OW):
+    """Fill `block` with what `rows` taps read at `depth` pixels."""
+    image, pitch = grid_steps
     done = 0
     while done < depth:
-        n, position, run = _run_in_image(pixel + done, depth - done, dy.shape[2])
-        pack(dy[n], True, position, oc, block[done:], run, channels)
+        n, oh, ow, run = _next_run(pixel + done, depth - done, OH, OW)
+        base = n * image + group + oh * pitch + ow
+        for i in range(rows):
+            start, target = base + offsets[tap + i], i * DEPTH + done
+            source, line = grid[start:start + run], block[target:target + run]
+            for j in range(run):
+                line[j] = source[j]
         done += run
 
 
+@parallel
+def _turn_pixels(dy, turned):
+    """Fill turned (N, groups, pixels, whole tiles of channels) from dy (N, groups, OC, pixels)."""
+    N, groups, OC, pixels = dy.shape
+    for part in prange(N * groups):
+        n, g = np.intp(part) // groups, np.intp(part) % groups
+        target = turned[n, g].reshape(-1)
+        copy_transposed(dy[n, g].reshape(-1), 0, pixels, target, turned.shape[3], pixels, OC)
+
+
 @helper
-def _add_dots(taps, dy_rows, sums, rows, columns, depth):
-    """``sums[i, j] += taps[i] . dy_rows[j]``: vectorises where a tile is too narrow to."""
+def _add_dots(block, dy, at, sums, rows, columns, done, run, step):
+    """Add to `sums` the products of a run of pixels, for few channels `step` apart in `dy`."""
     zero = sums.dtype.type(0)
-    lanes = new_lanes(1, depth, sums.dtype)[0]
+    lanes = new_lanes(1, run, sums.dtype)[0]
     for i in range(rows):
+        line = block[i * DEPTH + done:i * DEPTH + done + run]
         for j in range(columns):
-            add_products(lanes, taps[i, :depth], dy_rows[j, :depth], zero, zero)
-            sums[i, j] += fold(lanes)
+            start = at + j * step
+            add_products(lanes, line, dy[start:start + run], zero, zero)
+            sums[i * COLUMNS + j] += fold(lanes)
 
 
 @helper
-def _backward_weight_tasks(dy, x, dw, kernel, stride, padding, dilation, output, groups,
-                           thread, threads):
-    """Tasks of (part, taps, output channels of a group): columns (K, pixels) times dy (pixels, OC).
+def _weight_blocks(grid, grid_steps, dy, offsets, dw, shape, few, thread, threads):
+    """Blocks of (part, taps, output channels of a group).
 
-    dw (parts, OC, K). The pixels are cut into blocks of DEPTH; part p takes every parts-th of them.
+    dw (parts, groups, OC, K). The pixels are cut into pieces of DEPTH; part p takes every parts-th
+    of them. dy is flat: (N, groups, OC, pixels) if the channels are few, else turned.
     """
-    parts, OC, K = dw.shape
-    C, columns_of_group = x.shape[1] // groups, OC // groups
-    pixels = dy.shape[0] * dy.shape[2]
-    down, across = -(-K // ROWS), -(-columns_of_group // COLUMNS)
-    narrow = columns_of_group < _NARROW
-    x_block, dy_block, sums = new_blocks(K, columns_of_group, pixels, dw.dtype)
-    dy_rows = np.empty((_NARROW if narrow else 0, x_block.shape[1]), dw.dtype)
+    N, OH, OW, line = shape
+    image, group, pitch = grid_steps
+    parts, groups, OC, K = dw.shape
+    pixels, steps = OH * OW, np.arange(DEPTH) * line
+    height, width = cut(K, ROWS, TILE_ROWS, 1), cut(OC, COLUMNS, tile_columns(dw), 1)
+    down, across = -(-K // height), -(-OC // width)
+    block, sums = new_blocks(dw.dtype)
     for task in range(thread, parts * groups * down * across, threads):
         part, tile = task % parts, task // parts
-        g, tap = tile // across // down, tile // across % down * ROWS
-        column = tile % across * COLUMNS
-        rows, columns = min(ROWS, K - tap), min(COLUMNS, columns_of_group - column)
-        oc = g * columns_of_group + column
-        sums[:rows] = 0
-        for pixel in range(part * DEPTH, pixels, parts * DEPTH):
-            depth = min(DEPTH, pixels - pixel)
-            for i in range(rows):
-                _gather(x, g * C, tap + i, kernel, stride, padding, dilation, output, pixel,
-                        x_block[i, :depth])
-            if narrow:
-                for j in range(columns):
-                    _read_pixels(dy, oc + j, pixel, dy_rows[j, :depth])
-                _add_dots(x_block, dy_rows, sums, rows, columns, depth)
-            else:
-                _pack_pixels(dy, oc, columns, pixel, dy_block, depth)
-                multiply_add(x_block, dy_block, sums, rows, depth, columns)
+        g, tap = tile // across // down, tile // across % down * height
+        column = tile % across * width
+        rows, columns = min(height, K - tap), min(width, OC - column)
+        clear(sums, rows, width)
+        for piece in range(part * DEPTH, N * pixels, parts * DEPTH):
+            depth, done = min(DEPTH, N * pixels - piece), 0
+            _copy_taps(grid, (image, pitch), g * group, offsets, tap, block, rows, piece, depth,
+                       OH, OW)
+            while done < depth:                     # image by image
+                n, position = (piece + done) // pixels, (piece + done) % pixels
+                run = min(depth - done, pixels - position)
+                if few:
+                    at = ((n * groups + g) * OC + column) * pixels + position
+                    _add_dots(block, dy, at, sums, rows, columns, done, run, pixels)
+                else:
+                    at = ((n * groups + g) * pixels + position) * line + column
+                    multiply(block[done:], False, dy, at, steps, run, sums, 0, rows, columns)
+                done += run
         for j in range(columns):
             for i in range(rows):
-                dw[part, oc + j, tap + i] = sums[i, j]
+                dw[part, g, column + j, tap + i] = sums[i * COLUMNS + j]
 
 
 @parallel
-def _backward_weight(dy, x, dw, kernel, stride, padding, dilation, output, groups, threads):
+def _backward_weight(grid, grid_steps, dy, offsets, dw, shape, few, threads):
     for thread in prange(threads):
-        _backward_weight_tasks(dy, x, dw, kernel, stride, padding, dilation, output, groups,
-                               np.intp(thread), threads)
+        _weight_blocks(grid, grid_steps, dy, offsets, dw, shape, few, np.intp(thread), threads)
 
 
 @parallel
@@ -255,19 +300,32 @@ def _backward_bias(dy, db):
 
 def _parts(OC, K, pixels, groups):
     """How many parts to cut the sum over the pixels into; the same for any number of threads."""
-    tiles = groups * -(-K // ROWS) * -(-(OC // groups) // COLUMNS)
-    return max(1, min(-(-_TASKS // tiles), pixels // DEPTH))
+    blocks = groups * -(-K // ROWS) * -(-OC // COLUMNS)
+    return max(1, min(-(-_TASKS // blocks), pixels // DEPTH))
 
 
 @planar()
 def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
-    dy_maps, dw_matrix = const(_as_maps(dy)), _as_matrix(dw)
-    OC, K = dw_matrix.shape
-    parts = _parts(OC, K, dy_maps.shape[0] * dy_maps.shape[2], groups)
-    partial = dw_matrix[None] if parts == 1 else np.empty((parts, OC, K), dw.dtype)
-    _backward_weight(dy_maps, const(x), partial, dw.shape[2:], stride, padding, dilation,
-                     dy.shape[2:], groups, get_num_threads())
-    if parts > 1:
-        partial.sum(axis=0, out=dw_matrix)
+    N, OC, OH, OW = dy.shape
+    oc, pixels, K = OC // groups, OH * OW, dw[0].size
     if db is not None:
-        _backward_bias(dy_maps, db)
+        _backward_bias(const(dy.reshape(N, OC, pixels)), db)
+    if not N:
+        dw[...] = 0
+        return
+    grid, offsets = forward_grid(x, dw.shape[2:], stride, padding, dilation, (OH, OW))
+    few, gradient, line = oc <= FEW_ROWS, dy.reshape(N, groups, oc, pixels), 0
+    if not few:
+        unit = tile_columns.py_func(dy)
+        line = -(-oc // unit) * unit
+        turned = np.zeros((N, groups, pixels, line), dy.dtype)
+        _turn_pixels(const(gradient), turned)
+        gradient = turned
+    parts = _parts(oc, K, N * pixels, groups)
+    own = dw.reshape(1, groups, oc, K)
+    partial = own if parts == 1 else np.empty((parts, groups, oc, K), dw.dtype)
+    _backward_weight(grid.data, (grid.image, dw.shape[1] * grid.channel, grid.pitch),
+                     const(gradient.reshape(-1)), offsets(dw.shape[1]), partial,
+                     (N, OH, OW, line), few, get_num_threads())
+    if parts > 1:
+        partial.sum(axis=0, out=own[0])

@@ -1,132 +1,167 @@
-"""Matrix product in Numba: cut into tiles, each built from packed blocks that stay in the cache.
+"""Matrix product in Numba: cut into blocks that stay in the cache, multiplied in register tiles.
 
-Threads take whole tiles of `out`. For each block of K a thread copies ("packs") its rows of op(a)
-and its columns of op(b), whichever way they are stored, and adds their product to the tile's sums.
-There, four rows and four steps of K are handled at once, so a value loaded is used four times, and
-the innermost loop runs along the columns, where it vectorises with no sum being reordered.
+Threads take whole blocks of `out`. For each step along K a thread copies its block of op(a), whose
+elements are read one by one, and its block of op(b), which is read in vectors; where b is stored
+the other way it is transposed on the way. With very few rows nothing is copied: then each element
+of b is read once whatever is done, and memory sets the pace.
 """
 
 import numpy as np
 from numba import get_num_threads, prange
 
-from .._numba_jit import const, helper, optional, parallel
+from .._numba_jit import add_products, const, fold, helper, new_lanes, optional, parallel
+from ._numba_tile import (
+    COLUMNS,
+    DEPTH,
+    ROWS,
+    TILE_ROWS,
+    copy,
+    copy_transposed,
+    multiply,
+    tile_columns,
+)
 
-# A tile and its blocks: 64 + 128 + 128 KiB in float32, for a second-level cache.
-ROWS, COLUMNS, DEPTH = 128, 128, 256
-_VECTOR = 16                    # column loops run in whole vectors, over unused columns if need be
-_STRIP = 16                     # of a transposed copy: as many rows as fill one cache line
+FEW_ROWS = 4                    # with no more of them, a tile would be mostly empty
 
-
-@helper
-def new_blocks(rows, columns, depth, dtype):
-    """Room for a block of a, a block of b, and the sums of a tile."""
-    rows, depth = min(rows, ROWS), min(depth, DEPTH)
-    columns = -(-min(columns, COLUMNS) // _VECTOR) * _VECTOR
-    return (np.empty((rows, depth), dtype), np.empty((depth, columns), dtype),
-            np.empty((rows, columns), dtype))
-
-
-@helper
-def tile_rows(rows, tiles_across, threads):
-    """Rows of a tile: ROWS, or fewer where some threads would go without a tile."""
-    share = -(-rows * tiles_across // threads)
-    return max(1, min(rows, ROWS, max(16, -(-share // 4) * 4)))
+# Rows of a block of b begin in different sets of the first-level cache.
+_LINE = COLUMNS + 16
 
 
 @helper
-def pack(matrix, transposed, row, column, block, rows, columns):
-    """Copy ``op(matrix)[row:row + rows, column:column + columns]`` into `block`."""
-    if not transposed:
-        for i in range(rows):
-            block[i, :columns] = matrix[row + i, column:column + columns]
-        return
-    for strip in range(0, rows, _STRIP):
-        for j in range(columns):
-            source = matrix[column + j, row:row + rows]
-            for i in range(strip, min(strip + _STRIP, rows)):
-                block[i, j] = source[i]
+def cut(size, most, unit, parts):
+    """Length of the pieces of `size`: all alike, whole units, no more than `most`.
 
-
-@helper
-def multiply_add(a, b, sums, rows, depth, columns):
-    """Add ``a[:rows, :depth] @ b[:depth, :columns]`` to `sums`.
-
-    Cells of `sums` right of `columns`, up to a whole vector, end up with anything.
+    There are at least `parts` pieces if there are as many units.
     """
-    width = -(-columns // _VECTOR) * _VECTOR
-    full_rows, full_depth = rows // 4 * 4, depth // 4 * 4
-    for i in range(0, full_rows, 4):
-        s0, s1, s2, s3 = sums[i], sums[i + 1], sums[i + 2], sums[i + 3]
-        for k in range(0, full_depth, 4):
-            b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
-            a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
-            a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
-            a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
-            a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
-            for j in range(width):
-                v0, v1, v2, v3 = b0[j], b1[j], b2[j], b3[j]
-                s0[j] += a00 * v0 + a01 * v1 + a02 * v2 + a03 * v3
-                s1[j] += a10 * v0 + a11 * v1 + a12 * v2 + a13 * v3
-                s2[j] += a20 * v0 + a21 * v1 + a22 * v2 + a23 * v3
-                s3[j] += a30 * v0 + a31 * v1 + a32 * v2 + a33 * v3
-    # What is left: the last steps of K for those rows, all of K for the last rows.
-    for i in range(rows):
-        s = sums[i]
-        for k in range(full_depth if i < full_rows else 0, depth):
-            a_ik, b_k = a[i, k], b[k]
-            for j in range(width):
-                s[j] += a_ik * b_k[j]
+    pieces = max(parts, -(-size // most), 1)
+    return max(unit, -(-size // (pieces * unit)) * unit)
 
 
 @helper
-def _store(sums, bias, out, rows, columns, row, column, alpha, beta):
-    """Write a tile of `out`; `out` is read only when beta is not 0."""
+def new_blocks(dtype):
+    """Room for a block of a, in rows or in columns, and for sums."""
+    return np.zeros(ROWS * DEPTH, dtype), np.empty(ROWS * COLUMNS, dtype)
+
+
+@helper
+def clear(sums, rows, columns):
+    """Zero the sums of a block."""
     for i in range(rows):
-        s, target = sums[i], out[row + i, column:column + columns]
+        sums[i * COLUMNS:i * COLUMNS + columns] = 0
+
+
+@helper
+def _few_products(a, a_step, trans_a, b, b_step, trans_b, K, row, column, sums, rows, columns):
+    """Add a block of the product to `sums`, from the factors where they are."""
+    zero = sums.dtype.type(0)
+    if trans_b:
+        line, lanes = np.empty(K, a.dtype), new_lanes(1, K, a.dtype)[0]
+        for i in range(rows):
+            for k in range(K):
+                line[k] = a[k * a_step + row + i] if trans_a else a[(row + i) * a_step + k]
+            for j in range(columns):
+                start = (column + j) * b_step
+                add_products(lanes, line, b[start:start + K], zero, zero)
+                sums[i * COLUMNS + j] += fold(lanes)
+        return
+    for k in range(K):
+        line = b[k * b_step + column:]
+        for i in range(rows):
+            factor = a[k * a_step + row + i] if trans_a else a[(row + i) * a_step + k]
+            target = sums[i * COLUMNS:]
+            for j in range(columns):
+                target[j] += factor * line[j]
+
+
+@helper
+def _many_products(a, a_step, trans_a, b, b_step, trans_b, K, row, column, sums, rows, columns,
+                   a_block, b_block, offsets):
+    """The same in tiles, from copies of the factors."""
+    for k in range(0, K, DEPTH):
+        depth = min(DEPTH, K - k)
+        if trans_a:
+            copy(a, k * a_step + row, a_step, a_block, ROWS, depth, rows)
+        else:
+            copy(a, row * a_step + k, a_step, a_block, DEPTH, rows, depth)
+        if trans_b:
+            copy_transposed(b, column * b_step + k, b_step, b_block, _LINE, depth, columns)
+        else:
+            copy(b, k * b_step + column, b_step, b_block, _LINE, depth, columns)
+        multiply(a_block, trans_a, b_block, 0, offsets, depth, sums, 0, rows, columns)
+
+
+@helper
+def _store(sums, bias, out, out_step, row, column, rows, columns, alpha, beta, relu):
+    """Write a block of `out`; `out` is read only when beta is not 0."""
+    zero = sums.dtype.type(0)
+    for i in range(rows):
+        start = (row + i) * out_step + column
+        s, target = sums[i * COLUMNS:], out[start:start + columns]
         if beta != 0:
             for j in range(columns):
-                target[j] = alpha * s[j] + beta * target[j]
-        else:
+                s[j] = alpha * s[j] + beta * target[j]
+        elif alpha != 1:
             for j in range(columns):
-                target[j] = alpha * s[j]
+                s[j] *= alpha
         if bias.size:
             for j in range(columns):
-                target[j] += bias[column + j]
+                s[j] += bias[column + j]
+        if relu:
+            for j in range(columns):
+                target[j] = zero if s[j] < 0 else s[j]
+        else:
+            for j in range(columns):
+                target[j] = s[j]
 
 
 @helper
-def _tiles(a, b, bias, out, trans_a, trans_b, alpha, beta, thread, threads):
-    """The tiles of one thread: every `threads`-th of them."""
-    M, N = out.shape
-    K = a.shape[0] if trans_a else a.shape[1]
-    across = -(-N // COLUMNS)
-    height = tile_rows(M, across, threads)
-    a_block, b_block, sums = new_blocks(height, N, K, out.dtype)
-    for tile in range(thread, across * -(-M // height), threads):
-        row, column = tile // across * height, tile % across * COLUMNS
-        rows, columns = min(height, M - row), min(COLUMNS, N - column)
-        sums[:rows] = 0
-        for k in range(0, K, DEPTH):
-            depth = min(DEPTH, K - k)
-            pack(a, trans_a, row, k, a_block, rows, depth)
-            pack(b, trans_b, k, column, b_block, depth, columns)
-            multiply_add(a_block, b_block, sums, rows, depth, columns)
-        _store(sums, bias, out, rows, columns, row, column, alpha, beta)
+def _blocks(a, a_step, trans_a, b, b_step, trans_b, bias, out, out_step, shape, alpha, beta, relu,
+            thread, threads):
+    """The blocks of one thread: every `threads`-th of them."""
+    M, N, K = shape
+    few = M <= FEW_ROWS
+    width = cut(N, COLUMNS, tile_columns(out), threads if few else 1)
+    across = -(-N // width)
+    height = cut(M, ROWS, TILE_ROWS, -(-threads // max(1, across)))
+    a_block, sums = new_blocks(out.dtype)
+    b_block = np.empty(DEPTH * _LINE, out.dtype)
+    offsets = np.arange(DEPTH) * _LINE
+    for block in range(thread, across * -(-M // height), threads):
+        row, column = block // across * height, block % across * width
+        rows, columns = min(height, M - row), min(width, N - column)
+        clear(sums, rows, columns)
+        if few:
+            _few_products(a, a_step, trans_a, b, b_step, trans_b, K, row, column, sums, rows,
+                          columns)
+        else:
+            _many_products(a, a_step, trans_a, b, b_step, trans_b, K, row, column, sums, rows,
+                           columns, a_block, b_block, offsets)
+        _store(sums, bias, out, out_step, row, column, rows, columns, alpha, beta, relu)
 
 
 @parallel
-def _gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, threads):
+def _gemm(a, a_step, trans_a, b, b_step, trans_b, bias, out, out_step, shape, alpha, beta, relu,
+          threads):
     for thread in prange(threads):
-        _tiles(a, b, bias, out, trans_a, trans_b, alpha, beta, np.intp(thread), threads)
+        _blocks(a, a_step, trans_a, b, b_step, trans_b, bias, out, out_step, shape, alpha, beta,
+                relu, np.intp(thread), threads)
+
+
+def _flat(matrix):
+    """`matrix` as one row, and the distance of its rows in it."""
+    if matrix.flags.c_contiguous:
+        return matrix.reshape(-1), matrix.shape[1]
+    rows, columns = matrix.shape
+    step = matrix.strides[0] // matrix.itemsize
+    return np.lib.stride_tricks.as_strided(
+        matrix, ((rows - 1) * step + columns,), (matrix.itemsize,)), step
 
 
 def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, relu):
-    real, whole = out.dtype.type, np.ascontiguousarray(out)
-    _gemm(const(np.ascontiguousarray(a)), const(np.ascontiguousarray(b)),
-          const(optional(bias, out.dtype)), whole,
-          bool(trans_a), bool(trans_b), real(alpha), real(beta),
-          get_num_threads())
-    if relu:
-        np.maximum(whole, 0, out=whole)
-    if whole is not out:
-        out[...] = whole
+    if not out.size:
+        return
+    real, K = out.dtype.type, a.shape[0] if trans_a else a.shape[1]
+    (a, a_step), (b, b_step), (out, out_step), shape = _flat(a), _flat(b), _flat(out), out.shape
+    _gemm(const(a), a_step, bool(trans_a), const(b), b_step, bool(trans_b),
+          const(optional(bias, out.dtype)), out, out_step, (*shape, K), real(alpha), real(beta),
+          bool(relu), get_num_threads())
