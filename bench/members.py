@@ -78,12 +78,20 @@ class Process:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker", member.framework, json.dumps(member.options)],
             cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.facts: dict[str, Any] = self.ask(command="facts")
+        try:
+            self.facts: dict[str, Any] = self.ask(command="facts")
+        except MemberError:
+            self.close()
+            raise
 
     def __enter__(self) -> "Process":
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, which stops when nothing more can come."""
         self._process.communicate()
 
     def prepare(self, case: Case,
