@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from fastdl.benchmark.cases import CASES, CONV_PASSES, Case, select
+from fastdl.files import write_text
 
 from .figures import Best, Figures, geometric_mean
 from .goals import NAMES, convolutions, goals
 from .members import MEMBERS, PEERS
 from .run import Turns, run
+
+BEGIN, END = "<!-- made by bench.report -->", "<!-- end of what bench.report makes -->"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
@@ -172,6 +175,15 @@ def markdown(run: dict[str, Any]) -> str:
 
 # ---- the command line ----
 
+def insert(report: str, page: str) -> str:
+    """`page` with `report` between the lines `BEGIN` and `END`."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page has no place for a report: a line {BEGIN}, then a line {END}")
+    return f"{before}{begin}\n\n{report}\n{end}{after}"
+
+
 def _one_of(names: Collection[str]) -> Callable[[str], str]:
     def known(name: str) -> str:
         if name not in names:
@@ -200,7 +212,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=Turns().rounds)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the plots there")
-    parser.add_argument("-o", "--output", type=Path, help="write the report here, not to stdout")
+    parser.add_argument("-o", "--output", type=Path,
+                        help="write the report here, not to stdout; where the file has a place for "
+                             "it, only that is replaced")
     return parser
 
 
@@ -214,7 +228,8 @@ def main(arguments: list[str] | None = None) -> None:
                        chosen.threads, Turns(chosen.rounds), chosen.budget)
     report = markdown(measured)
     if chosen.output:
-        chosen.output.write_text(report, encoding="utf-8")
+        page = chosen.output.read_text(encoding="utf-8") if chosen.output.exists() else ""
+        write_text(chosen.output, insert(report, page) if BEGIN in page else report)
     else:
         sys.stdout.write(report)
     if chosen.plots:

@@ -152,6 +152,21 @@ def test_report_without_limits_and_peers(tmp_path):
     assert row(lines, "gemm 1024³, float32").endswith("| not measured | – |")
 
 
+def test_report_goes_into_its_place(tmp_path):
+    from bench import report
+
+    source, page = tmp_path / "run.json", tmp_path / "results.md"
+    source.write_text(json.dumps(run_by_hand()), encoding="utf-8")
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    for _ in range(2):
+        report.main(["--saved", "--json", str(source), "-o", str(page)])
+        text = page.read_text(encoding="utf-8")
+        assert text == (f"before\n{report.BEGIN}\n\n{report.markdown(run_by_hand())}\n{report.END}"
+                        "\nafter\n")
+    with pytest.raises(ValueError, match="no place for a report"):
+        report.insert("", report.BEGIN)
+
+
 def test_plots(tmp_path):
     pytest.importorskip("matplotlib")
     from bench.figures import Figures
@@ -245,5 +260,5 @@ def test_no_compiler_no_peak(monkeypatch):
 def test_a_framework_that_is_not_there():
     from bench.members import Member, MemberError, Process
 
-    with pytest.raises(MemberError, match="No module named 'bench.with_caffe'"):
+    with pytest.raises(MemberError, match=r"No module named 'bench\.with_caffe'"):
         Process(Member("caffe"), 1)
