@@ -20,9 +20,9 @@ from .peak import AVX2, NATIVE
 ROOT = Path(__file__).parents[1]
 
 # glibc keeps what is freed: a page fault for every 4 KiB of a large result is no work of a kernel,
-# and would hide how fast the kernels are. PyTorch may use huge pages, as NumPy does.
+# and would hide how fast the kernels are.
 MEMORY_KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
-               "MALLOC_TOP_PAD_": str(64 << 20), "THP_MEM_ALLOC_ENABLE": "1"}
+               "MALLOC_TOP_PAD_": str(64 << 20)}
 
 
 class Member(NamedTuple):

@@ -125,8 +125,10 @@ def _compact(saved: dict[str, Any]) -> str:
 
 def _facts(field: Field) -> dict[str, Any]:
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
-        return done.stdout.strip()
+        with contextlib.suppress(OSError):              # there need not be a git
+            done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+            return done.stdout.strip()
+        return ""
 
     versions = {}
     for process in field.processes.values():
