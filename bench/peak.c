@@ -1,12 +1,13 @@
 /* What this machine can do at most: fused multiply-adds in registers, and axpy over main memory.
  *
- * usage: peak THREADS REPETITIONS
- * prints one JSON object; each list is [on one thread, on THREADS], the best of REPETITIONS.
+ * Reads lines "float32 THREADS", "float64 THREADS" or "memory THREADS", and answers each with a
+ * line: GFLOP/s or GB/s, the best of a few short repetitions.
  */
 #include <omp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
@@ -18,17 +19,17 @@
 
 /* More independent sums than units * latency (2 * 4 on today's cores), few enough for 16 registers
  * together with the two constants. */
-enum { SUMS = 12, STEPS = 4000000 };
+enum { SUMS = 12, STEPS = 4000000, REPETITIONS = 3 };
 
 #define DEFINE_FMA(T)                                                                            \
     typedef T T##_vector __attribute__((vector_size(VECTOR_BYTES)));                             \
     static volatile T T##_factor = 0.999, T##_term = 0.001, T##_sink;                            \
                                                                                                  \
-    static double T##_gflops(int threads, int repetitions)                                       \
+    static double T##_gflops(int threads)                                                        \
     {                                                                                            \
         const double flops = 2.0 * SUMS * STEPS * (VECTOR_BYTES / sizeof(T)) * threads;          \
         double best = 0;                                                                         \
-        for (int r = 0; r < repetitions; r++) {                                                  \
+        for (int r = 0; r < REPETITIONS; r++) {                                                  \
             double start = omp_get_wtime();                                                      \
             _Pragma("omp parallel num_threads(threads)")                                         \
             {                                                                                    \
@@ -51,10 +52,22 @@ DEFINE_FMA(float)
 DEFINE_FMA(double)
 
 /* GB/s of y += a x, over arrays that no cache holds: x and y are read, y is written. */
-static double axpy_bandwidth(float *x, float *y, ptrdiff_t size, int threads, int repetitions)
+static double axpy_bandwidth(int threads)
 {
+    static float *x, *y;
+    const ptrdiff_t size = (ptrdiff_t)64 << 20;         /* 256 MB an array */
     double best = 0;
-    for (int r = 0; r < repetitions; r++) {
+    if (!x) {
+        x = malloc(size * sizeof *x);
+        y = malloc(size * sizeof *y);
+        if (!x || !y) exit(1);
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (ptrdiff_t i = 0; i < size; i++) {
+            x[i] = (float)(i % 7);
+            y[i] = (float)(i % 5);
+        }
+    }
+    for (int r = 0; r < REPETITIONS; r++) {
         double start = omp_get_wtime();
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (ptrdiff_t i = 0; i < size; i++) y[i] += 0.5f * x[i];
@@ -64,25 +77,16 @@ static double axpy_bandwidth(float *x, float *y, ptrdiff_t size, int threads, in
     return best;
 }
 
-int main(int count, char **arguments)
+int main(void)
 {
-    const ptrdiff_t size = (ptrdiff_t)64 << 20;         /* 256 MB an array */
-    if (count != 3) return 2;
-    int threads = atoi(arguments[1]), repetitions = atoi(arguments[2]);
-    float *x = malloc(size * sizeof *x), *y = malloc(size * sizeof *y);
-    if (!x || !y || threads < 1 || repetitions < 1) return 1;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (ptrdiff_t i = 0; i < size; i++) {
-        x[i] = (float)(i % 7);
-        y[i] = (float)(i % 5);
+    char what[16];
+    int threads;
+    while (scanf("%15s %d", what, &threads) == 2 && threads > 0) {
+        double rate = !strcmp(what, "float32") ? float_gflops(threads)
+            : !strcmp(what, "float64") ? double_gflops(threads)
+            : !strcmp(what, "memory") ? axpy_bandwidth(threads) : 0;
+        printf("%.2f\n", rate);
+        fflush(stdout);
     }
-    printf("{\"threads\": %d, \"float32\": [%.1f, %.1f], \"float64\": [%.1f, %.1f], "
-           "\"memory\": [%.1f, %.1f]}\n", threads,
-           float_gflops(1, repetitions), float_gflops(threads, repetitions),
-           double_gflops(1, repetitions), double_gflops(threads, repetitions),
-           axpy_bandwidth(x, y, size, 1, repetitions),
-           axpy_bandwidth(x, y, size, threads, repetitions));
-    free(x);
-    free(y);
     return 0;
 }

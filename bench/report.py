@@ -1,200 +1,240 @@
-"""A run of the benchmarks as a Markdown table of ratios.
+"""The report: measures what is not measured yet, then writes tables and plots of the run.
 
-``python -m bench.report run.json`` reads what ``pytest bench --benchmark-json run.json`` wrote;
-without a file it runs the suite itself, with the options of pytest that follow ``--``.
+``python -m bench.report conv --shapes resnet18`` measures the convolutions of one network;
+``--saved`` makes everything from the file of a run and measures nothing.
 """
 
 import argparse
-import contextlib
-import io
 import json
+import math
+import os
 import sys
-import tempfile
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from tqdm import tqdm
+from fastdl.benchmark.cases import CASES, CONV_PASSES, Case, select
+from fastdl.files import write_text
 
-REFERENCE, OURS, PEER = "reference", "cython", "torch"
-OVERHEAD_GROUP = "dispatch"             # reported as a difference, not as a ratio
+from .figures import Best, Figures, geometric_mean
+from .goals import NAMES, convolutions, goals
+from .members import MEMBERS, PEERS
+from .run import Turns, run
 
-
-# ---- one cell ----
-
-def _milliseconds(benchmark: dict) -> str:
-    stats = benchmark["stats"]
-    return f"{stats['median'] * 1e3:.3g} ms ±{stats['iqr'] / 2 / stats['median']:.0%}"
+BEGIN, END = "<!-- made by bench.report -->", "<!-- end of what bench.report makes -->"
 
 
-def _limit(limits: dict, key: str) -> float | None:
-    """What the machine can do, or None where it was not measured."""
-    # All threads may do less than one, where others use the machine meanwhile.
-    return max(limits[key]) if key in limits else None
-
-
-def _rate(benchmark: dict, limits: dict) -> str:
-    """GFLOP/s or GB/s, and the part of the limit that this is."""
-    info, median = benchmark["extra_info"], benchmark["stats"]["median"]
-    amount, unit, key = ((info["flops"], "GFLOP/s", "float32") if info["flops"] else
-                         (info["bytes"], "GB/s", "memory"))
-    rate, limit = amount / median * 1e-9, _limit(limits, key)
-    return f"{rate:.3g} {unit}" + (f" = {rate / limit:.0%}" if limit else "")
-
-
-def _cell(benchmark: dict | None, group: dict[str, dict], limits: dict) -> str:
-    if benchmark is None:
-        return "–"
-    lines = [_milliseconds(benchmark), _rate(benchmark, limits)]
-    if benchmark["extra_info"].get("variant"):
-        lines[0] += f" ({benchmark['extra_info']['variant']})"
-    if REFERENCE in group and benchmark is not group[REFERENCE]:
-        lines.insert(1, f"**{_speed(benchmark, group[REFERENCE])}**")
-    return "<br>".join(lines)
-
-
-def _speed(benchmark: dict, other: dict) -> str:
-    """How many times faster `benchmark` is than `other`."""
-    return f"×{other['stats']['median'] / benchmark['stats']['median']:.2f}"
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+    head = list(head)
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
 
 
 # ---- the parts of the page ----
 
-def _header(run: dict) -> list[str]:
-    machine, commit, limits = run["machine_info"], run["commit_info"], run.get("limits", {})
-    facts = machine["fastdl"]
-    cpu = machine["cpu"]
-    versions = ", ".join(f"{name} {version or 'not installed'}"
-                         for name, version in facts["versions"].items())
-    lines = [
-        f"- date: {run['datetime'][:19]}",
-        f"- machine: {cpu.get('brand_raw', machine['machine'])} ({cpu.get('count', '?')} cores), "
-        f"{machine['system']}",
-        f"- instruction set: {facts['instruction set']}; threads: {facts['threads']}",
-        f"- versions: {versions}",
-        f"- commit: {commit['id'][:12]}{' with changes' if commit['dirty'] else ''}",
-    ]
-    if "error" in limits or not limits:
-        return [*lines, f"- peak not measured: {limits.get('error', 'not in this run')}"]
-    rates = [f"{name} {limits[key][-1]:.0f} {unit} ({limits[key][0]:.0f} on one thread)"
-             for name, key, unit in (("FMA float32", "float32", "GFLOP/s"),
-                                     ("float64", "float64", "GFLOP/s"),
-                                     ("memory (axpy)", "memory", "GB/s"))]
-    return [*lines, f"- limits measured in this run: {', '.join(rates)}"]
+def header(figures: Figures, run: dict[str, Any]) -> list[str]:
+    """Facts about machine and run."""
+    facts = run["facts"]
+    times = [entry["at"] for entry in run["cases"].values()]
+    sets = ", ".join(f"{name}: {isa}" for name, isa in facts["instruction sets"].items())
+    lines = [f"- {min(times)} to {max(times)}; {facts['machine']}, {facts['cores']} cores, "
+             f"{facts['system']}",
+             f"- commit {facts['commit'][:12]}{' with changes' if facts['dirty'] else ''}; "
+             f"{facts['threads']} threads; {sets}",
+             f"- {', '.join(f'{name} {version}' for name, version in facts['versions'].items())}",
+             f"- {len(figures.cases)} of {len(CASES)} cases, {run['rounds']} rounds in turns"]
+    limits: dict[str, list[float]] = {}
+    for entry in run["cases"].values():
+        for name, rates in entry["limits"].items():
+            limits.setdefault(name, []).extend(rates)
+    if limits:
+        ranges = [f"{name} {min(rates):.0f}–{max(rates):.0f}"
+                  for name, rates in sorted(limits.items())]
+        lines.append("- limits beside the cases (loop, instruction set, threads), GFLOP/s or GB/s: "
+                     + ", ".join(ranges))
+    return lines + [f"- not there: {name} ({reason})" for name, reason in facts["absent"].items()]
 
 
-def _groups(run: dict) -> dict[str, dict[str, dict]]:
-    """Group to member to benchmark, in the run's order."""
-    groups: dict[str, dict[str, dict]] = {}
-    for benchmark in run["benchmarks"]:
-        member = benchmark["extra_info"]["member"]
-        groups.setdefault(benchmark["group"], {})[member] = benchmark
-    return groups
+def goals_table(figures: Figures) -> list[str]:
+    """Every goal: at least, measured, reached."""
+    return table(["what", "at least", "measured", "reached"],
+                 (goal.row() for goal in goals(figures)))
 
 
-def _table(groups: dict[str, dict[str, dict]], limits: dict) -> list[str]:
-    members = list(dict.fromkeys(member for group in groups.values() for member in group))
-    head = ["operation", *members]
-    compared = OURS in members and PEER in members
-    if compared:
-        head.append(f"{OURS} against {PEER}")
-    lines = [head, ["---"] * len(head)]
-    for name, group in groups.items():
-        row = [name, *(_cell(group.get(member), group, limits) for member in members)]
-        if compared:
-            both = OURS in group and PEER in group
-            row.append(_speed(group[OURS], group[PEER]) if both else "–")
-        lines.append(row)
-    return [f"| {' | '.join(line)} |" for line in lines]
+def _percent(part: float | None) -> str:
+    return "" if part is None else f"{part:.0%}"
 
 
-def _overhead(group: dict[str, dict]) -> str:
-    ops, kernel = (group[member]["stats"]["median"] * 1e6 for member in ("ops", "kernel"))
-    return (f"Dispatch: a warm `fd.ops.relu` of one element takes {ops:.2f} µs, its kernel called "
-            f"directly {kernel:.2f} µs; the difference is {ops - kernel:.2f} µs.")
+def _rate(figures: Figures, case: Case, best: Best) -> str:
+    """The part of the limit that bounds the case, or the rate where no limit was measured."""
+    if figures.memory_bound(case):
+        part, rate = figures.part_of_bandwidth(case, best), f"{case.bytes / best.seconds:.3g}"
+        return f"{_percent(part)} of axpy" if part else f"{float(rate) * 1e-9:.3g} GB/s"
+    part = figures.part_of_peak(case, best)
+    return _percent(part) if part else f"{case.flops / best.seconds * 1e-9:.3g} GFLOP/s"
+
+
+def _cell(figures: Figures, case: Case, best: Best | None) -> str:
+    if best is None:
+        return "–"
+    variant = f" ({best.variant})" * (figures.variants(case, best.member) > 1)
+    return (f"{best.seconds * 1e3:.3g} ms ±{best.spread:.0%}<br>{_rate(figures, case, best)}"
+            f"{variant}")
+
+
+def _times(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{'**' * (ratio < 1)}{ratio:.2f}×{'**' * (ratio < 1)}"
+
+
+def cases_table(figures: Figures, cases: Iterable[Case]) -> list[str]:
+    """One line for each case: every member's fastest variant, and the ratio to the best peer."""
+    cases = list(cases)
+    members = [name for name in MEMBERS if any(figures.best(case, [name]) for case in cases)]
+    rows = ([f"{case.operation} {case.shape}" + f" {case.dtype}" * (case.family == "gemm"),
+             *(_cell(figures, case, figures.ours(case, member=name) if "fastdl" in name else
+                     figures.best(case, [name])) for name in members),
+             _times(figures.ratio(case))] for case in cases)
+    return table(["case", *members, "against the best peer"], rows)
+
+
+def convolution_table(figures: Figures) -> list[str]:
+    """One line for each shape: a cell for each pass, and the ratio of their sums."""
+    rows = []
+    for shape, passes in convolutions(figures).items():
+        sets = ", ".join(passes[CONV_PASSES[0]].sets)
+        rows.append([f"{shape}<br>{sets}",
+                     *(_pass(figures, passes[operation]) for operation in CONV_PASSES),
+                     _times(figures.ratio_of_sums(passes.values()))])
+    return table(["shape", *(NAMES[operation] for operation in CONV_PASSES),
+                  "all three, one layout"], rows)
+
+
+def _pass(figures: Figures, case: Case) -> str:
+    ours, peer = figures.ours(case), figures.best(case, PEERS)
+    return "<br>".join(f"{_rate(figures, case, best)} ({best.variant})"
+                       for best in (ours, peer) if best) + f"<br>{_times(figures.ratio(case))}"
+
+
+def means(figures: Figures) -> list[str]:
+    """Geometric means of the ratios to PyTorch's best, by set and pass."""
+    sets: dict[str, list[Case]] = {}
+    for case in figures.cases:
+        if case.family == "conv":
+            for name in case.sets:
+                sets.setdefault(name, []).append(case)
+    sets = {"all": [case for case in figures.cases if case.family == "conv"], **sets}
+    rows = []
+    for name, cases in sets.items():
+        ratios = [[figures.ratio(case) for case in cases if case.operation == operation]
+                  for operation in CONV_PASSES]
+        rows.append([name, *(_mean(column) for column in ratios)])
+    return table(["network", *(NAMES[operation] for operation in CONV_PASSES)], rows)
+
+
+def _mean(ratios: Iterable[float | None]) -> str:
+    mean = geometric_mean(ratio for ratio in ratios if ratio)
+    return "–" if math.isnan(mean) else f"{mean:.2f}×"
+
+
+def slower(figures: Figures) -> list[str]:
+    """Every case in which a peer is faster, the slowest first."""
+    found = sorted((ratio, case.name) for case in figures.cases
+                   if (ratio := figures.ratio(case)) and ratio < 1)
+    return [f"- {ratio:.2f}× {name}" for ratio, name in found] or ["None."]
+
+
+def left_out(figures: Figures) -> list[str]:
+    """What was not timed, by reason: how often, and one example."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for case, member, variant, reason in figures.left_out():
+        reasons.setdefault((member, reason), []).append(f"{case} ({variant})")
+    return [f"- {member}: {reason} – {len(names)}, such as {names[0]}"
+            for (member, reason), names in reasons.items()]
 
 
 def markdown(run: dict[str, Any]) -> str:
-    """The report on `run`, the content of a pytest-benchmark JSON file."""
-    groups = _groups(run)
-    overheads = [groups.pop(name) for name in list(groups) if name.startswith(OVERHEAD_GROUP)]
-    limits = run.get("limits", {})
-    lines = ["# fastdl benchmark", "", *_header(run)]
-    if groups:
-        lines += ["", "Median of one call ± half the interquartile range over the rounds; **how "
-                  "many times faster than the reference**; rate, and what part of the measured "
-                  "limit that is. Operations with a gradient: forward and backward.", "",
-                  *_table(groups, limits)]
-    for group in overheads:
-        if {"ops", "kernel"} <= group.keys():
-            lines += ["", _overhead(group)]
+    """The page on `run`."""
+    figures = Figures(run)
+    gemm = [case for case in figures.cases if case.family == "gemm"]
+    sweeps = [case for case in figures.cases if case.family not in ("gemm", "conv")]
+    parts = [("Goals", goals_table(figures)),
+             ("Convolution, times faster than PyTorch's best layout, geometric means",
+              means(figures) if convolutions(figures) else []),
+             ("Cases in which a peer is faster", slower(figures)),
+             ("Matrix products", cases_table(figures, gemm) if gemm else []),
+             ("Operations bound by memory", cases_table(figures, sweeps) if sweeps else []),
+             ("Convolution: ours, the best peer, and the ratio",
+              convolution_table(figures) if convolutions(figures) else []),
+             ("Not timed", left_out(figures))]
+    lines = [*header(figures, run)]
+    for title, content in parts:
+        if content:
+            lines += ["", f"### {title}", "", *content]
     return "\n".join(lines) + "\n"
 
 
-# ---- running the suite ----
+# ---- the command line ----
 
-class _Bar:
-    """A pytest plugin that shows a progress bar in place of pytest's output."""
-
-    def __init__(self) -> None:
-        self._bar = tqdm(unit=" benchmarks")
-
-    def pytest_collection_finish(self, session: Any) -> None:
-        self._bar.reset(total=len(session.items))
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._bar.set_description(nodeid.partition("[")[2].rstrip("]") or nodeid)
-
-    def pytest_runtest_logfinish(self) -> None:
-        self._bar.update()
-
-    @pytest.hookimpl(tryfirst=True)         # before the JSON file is written, with a message
-    def pytest_sessionfinish(self) -> None:
-        self._bar.close()
+def insert(report: str, page: str) -> str:
+    """`page` with `report` between the lines `BEGIN` and `END`."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page has no place for a report: a line {BEGIN}, then a line {END}")
+    return f"{before}{begin}\n\n{report}\n{end}{after}"
 
 
-def measure(options: list[str]) -> dict[str, Any]:
-    """Run the suite with these options of pytest and return the run.
+def _one_of(names: Collection[str]) -> Callable[[str], str]:
+    def known(name: str) -> str:
+        if name not in names:
+            raise argparse.ArgumentTypeError(f"{name!r}; there are: {', '.join(sorted(names))}")
+        return name
 
-    Raises
-    ------
-    SystemExit
-        with pytest's output, when a benchmark failed
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "run.json")
-        output = io.StringIO()
-        with contextlib.redirect_stdout(output):
-            status = pytest.main([str(Path(__file__).parent), "--capture=no",
-                                  f"--benchmark-json={path}", *options], plugins=[_Bar()])
-        if status != pytest.ExitCode.OK:
-            raise SystemExit(f"{output.getvalue()}\nthe benchmarks failed: no report")
-        return json.loads(path.read_text(encoding="utf-8"))
+    return known
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
+    parser.add_argument("families", nargs="*", metavar="FAMILY",
+                        type=_one_of({case.family for case in CASES}),
+                        help="kernels to measure, all unless given")
+    parser.add_argument("--shapes", nargs="+", default=[], metavar="SET",
+                        type=_one_of({name for case in CASES for name in case.sets}),
+                        help="networks, or other sets of the data files")
+    parser.add_argument("--members", nargs="+", metavar="NAME", type=_one_of(MEMBERS),
+                        default=[name for name, member in MEMBERS.items() if not member.optional],
+                        help=f"who is measured, of: {', '.join(MEMBERS)}")
+    parser.add_argument("--json", type=Path, default=Path("bench.json"), dest="path",
+                        help="the file of the run; what it has already is not measured again")
+    parser.add_argument("--saved", action="store_true", help="measure nothing")
+    parser.add_argument("--budget", type=float, default=math.inf, metavar="SECONDS",
+                        help="start no case after so long; give the same file to go on")
+    parser.add_argument("--rounds", type=int, default=Turns().rounds)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the plots there")
+    parser.add_argument("-o", "--output", type=Path,
+                        help="write the report here, not to stdout; where the file has a place for "
+                             "it, only that is replaced")
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line of ``python -m bench.report``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.report", description=__doc__,
-        usage="%(prog)s [-h] [-o OUTPUT] [run | -- OPTIONS]")
-    parser.add_argument("run", nargs="?", type=Path,
-                        help="JSON file of a run; without, the suite runs now")
-    parser.add_argument("-o", "--output", type=Path, help="write the report here, not to stdout")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    # Split by hand: argparse would take the value of an option of pytest for the file.
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    chosen, options = parser.parse_args(arguments[:end]), arguments[end + 1:]
-    if chosen.run is None:
-        run = measure(options)
-    elif options:
-        parser.error(f"options for a run, but a run is given: {' '.join(options)}")
+    chosen = _parser().parse_args(arguments)
+    if chosen.saved:
+        measured = json.loads(chosen.path.read_text(encoding="utf-8"))
     else:
-        run = json.loads(chosen.run.read_text(encoding="utf-8"))
-    report = markdown(run)
+        measured = run(chosen.path, select(chosen.families, chosen.shapes), chosen.members,
+                       chosen.threads, Turns(chosen.rounds), chosen.budget)
+    report = markdown(measured)
     if chosen.output:
-        chosen.output.write_text(report, encoding="utf-8")
+        page = chosen.output.read_text(encoding="utf-8") if chosen.output.exists() else ""
+        write_text(chosen.output, insert(report, page) if BEGIN in page else report)
     else:
         sys.stdout.write(report)
+    if chosen.plots:
+        from .plots import draw
+        draw(Figures(measured), chosen.plots)
 
 
 if __name__ == "__main__":
