@@ -62,20 +62,20 @@ FD_INLINE void K(pool_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff
 
 /* ---- backward: each input pixel gathers from the windows over it ---- */
 
-/* The windows of one image over its pixel (h, v). */
+/* The windows over pixel (h, v) of an image: rows `oh` and columns `ow` of its outputs. */
 FD_INLINE ptrdiff_t K(windows_of_pixel)(const fd_pool_args *args, ptrdiff_t h, fd_range oh,
-                                        ptrdiff_t v, K(tap) *taps, int maximum)
+                                        ptrdiff_t v, fd_range ow, K(tap) *taps, int maximum)
 {
     const fd_window *w = &args->window;
-    fd_range ow = fd_covering(v + w->PW, w->OW, w->SW, w->KW);
+    int include_pad = args->count_include_pad;
     ptrdiff_t count = 0;
     for (ptrdiff_t i = oh.begin; i < oh.end; i++)
         for (ptrdiff_t j = ow.begin; j < ow.end; j++) {
             K(tap) tap = {(i * w->OW + j) * w->C, 0, 0};
             tap.number = (INT)((h + w->PH - i * w->SH) * w->KW + v + w->PW - j * w->SW);
             if (!maximum)
-                tap.share = 1 / ((T)fd_counted(i, w->SH, w->PH, w->KH, w->H, args->count_include_pad)
-                    * (T)fd_counted(j, w->SW, w->PW, w->KW, w->W, args->count_include_pad));
+                tap.share = 1 / ((T)fd_counted(i, w->SH, w->PH, w->KH, w->H, include_pad)
+                                 * (T)fd_counted(j, w->SW, w->PW, w->KW, w->W, include_pad));
             taps[count++] = tap;
         }
     return count;
@@ -107,15 +107,17 @@ FD_INLINE void K(gather_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdi
     const fd_window *w = &args->window;
     ptrdiff_t image = w->OH * w->OW * w->C, outputs = w->N * image, line = w->W * w->C;
     ptrdiff_t most = (w->KH / w->SH + 1) * (w->KW / w->SW + 1);
-    K(tap) *taps = fd_scratch((size_t)most * sizeof *taps);
+    K(tap) *taps = fd_scratch((size_t)most * sizeof *taps + (size_t)w->W * sizeof(fd_range));
     if (!taps) return;
+    fd_range *ow = (fd_range *)(taps + most);
+    for (ptrdiff_t v = 0; v < w->W; v++) ow[v] = fd_covering(v + w->PW, w->OW, w->SW, w->KW);
     for (ptrdiff_t row = begin; row < end; row++) {
         ptrdiff_t h = row % w->H, first = row / w->H * image;
         fd_range oh = fd_covering(h + w->PH, w->OH, w->SH, w->KH);
         for (ptrdiff_t v = 0; v < w->W; v++) {
-            ptrdiff_t count = K(windows_of_pixel)(args, h, oh, v, taps, maximum);
+            ptrdiff_t count = K(windows_of_pixel)(args, h, oh, v, ow[v], taps, maximum);
             ptrdiff_t at = row * line + v * w->C;
-            if (!count || first + taps[count - 1].offset + w->C + VL <= outputs)
+            if (!count || first + taps[count - 1].offset + w->C + (ptrdiff_t)FD_VBYTES <= outputs)
                 K(gather_pixel)(args, first, NO_END, taps, count, at, end * line, maximum);
             else
                 K(gather_pixel)(args, first, outputs, taps, count, at, end * line, maximum);

@@ -15,6 +15,7 @@ typedef struct {
     int joined;                         /* the lines of a band are one */
     T *space;
     K(tap) *taps;
+    fd_range *inside;                   /* of each place of a row, the cells inside the plane */
     T *columns;                         /* for each output of a line what its average counts */
     INT *first_kw;                      /* and its first tap inside the plane */
 } K(band);
@@ -49,11 +50,13 @@ static int K(prepare_band)(const fd_pool_args *args, K(band) *band)
     ptrdiff_t cells = band->phases_h * band->phases_w * band->phase;
     ptrdiff_t outputs = (band->joined ? band->rows : 1) * w->OW + VL;
     char *memory = fd_scratch((size_t)taps * sizeof(K(tap))
+                              + (size_t)band->phases_w * sizeof(fd_range)
                               + (size_t)(cells + outputs) * sizeof(T)
                               + (size_t)outputs * sizeof(INT));
     if (!memory) return 0;
     band->taps = (K(tap) *)memory;
-    band->space = (T *)(band->taps + taps);
+    band->inside = (fd_range *)(band->taps + taps);
+    band->space = (T *)(band->inside + band->phases_w);
     band->columns = band->space + cells;
     band->first_kw = (INT *)(band->columns + outputs);
     for (ptrdiff_t i = 0; i < taps; i++) {
@@ -62,6 +65,8 @@ static int K(prepare_band)(const fd_pool_args *args, K(band) *band)
         band->taps[i] = (K(tap)){
             phase * band->phase + kh / w->SH * band->line + kw / w->SW, (INT)i, 0};
     }
+    for (ptrdiff_t p = 0; p < band->phases_w; p++)
+        band->inside[p] = fd_inside(band->line, w->SW, p - w->PW, w->W);
     K(count_columns)(args, band->columns);
     for (ptrdiff_t i = 0; i < w->OW; i++) band->first_kw[i] = (INT)FD_MAX(w->PW - i * w->SW, 0);
     for (ptrdiff_t i = w->OW; i < outputs - VL; i++) {
@@ -71,30 +76,23 @@ static int K(prepare_band)(const fd_pool_args *args, K(band) *band)
     return 1;
 }
 
-/* `count` pairs of neighbours, from element `at` of x on. */
-static void K(lay_out_pairs)(const T *x, ptrdiff_t at, ptrdiff_t size, ptrdiff_t count, T *even,
-                             T *odd)
+/* The row that begins at element `at` of x, place by place. With stride 2 both places at once. */
+FD_INLINE void K(lay_out_columns)(const fd_window *w, const K(band) *band, const T *x,
+                                  ptrdiff_t at, ptrdiff_t size, T padding, T *out)
 {
-    for (ptrdiff_t i = 0; i < count; i += VL) {
-        V first = K(get)(x, at + 2 * i, size), second = K(get)(x, at + 2 * i + VL, size);
-        K(store)(even + i, K(even)(first, second));
-        K(store)(odd + i, K(odd)(first, second));
-    }
-}
-
-/* The row that begins at element `at` of x, place by place. */
-static void K(lay_out_columns)(const fd_window *w, const K(band) *band, const T *x, ptrdiff_t at,
-                               T padding, T *out)
-{
-    int pairs = w->SW == 2 && band->phases_w == 2;
+    ptrdiff_t count = FD_MIN((w->W + 1) / 2, band->line - w->PW / 2);
+    int pairs = w->SW == 2 && band->phases_w == 2 && at + 2 * count + 2 * VL <= size;
     if (pairs) {
-        T *even = out + w->PW % 2 * band->phase, *odd = out + (w->PW + 1) % 2 * band->phase;
-        ptrdiff_t room = band->line - w->PW / 2;
-        K(lay_out_pairs)(x, at, w->N * w->C * w->H * w->W, FD_MIN((w->W + 1) / 2, room),
-                         even + w->PW / 2, odd + (w->PW + 1) / 2);
+        T *even = out + w->PW % 2 * band->phase + w->PW / 2;
+        T *odd = out + (w->PW + 1) % 2 * band->phase + (w->PW + 1) / 2;
+        for (ptrdiff_t i = 0; i < count; i += VL) {
+            V first = K(load)(x + at + 2 * i), second = K(load)(x + at + 2 * i + VL);
+            K(store)(even + i, K(even)(first, second));
+            K(store)(odd + i, K(odd)(first, second));
+        }
     }
     for (ptrdiff_t p = 0; p < band->phases_w; p++, out += band->phase) {
-        fd_range in = fd_inside(band->line, w->SW, p - w->PW, w->W);
+        fd_range in = band->inside[p];
         K(fill)(out, in.begin, padding);
         if (!pairs)
             K(copy_strided)(out + in.begin, x + at + in.begin * w->SW + p - w->PW,
@@ -108,12 +106,14 @@ static void K(lay_out_band)(const fd_pool_args *args, const K(band) *band, ptrdi
                             ptrdiff_t oh, ptrdiff_t rows, T padding)
 {
     const fd_window *w = &args->window;
+    ptrdiff_t size = w->N * w->C * w->H * w->W;
     for (ptrdiff_t p = 0; p < band->phases_h; p++) {
         T *out = band->space + p * band->phases_w * band->phase;
         ptrdiff_t lines = rows + (w->KH - 1 - p) / w->SH, h = oh * w->SH - w->PH + p;
         for (ptrdiff_t i = 0; i < lines; i++, h += w->SH, out += band->line)
             if (h >= 0 && h < w->H)
-                K(lay_out_columns)(w, band, args->x, (plane * w->H + h) * w->W, padding, out);
+                K(lay_out_columns)(w, band, args->x, (plane * w->H + h) * w->W, size, padding,
+                                   out);
             else
                 for (ptrdiff_t v = 0; v < band->phases_w; v++)
                     K(fill)(out + v * band->phase, band->line, padding);

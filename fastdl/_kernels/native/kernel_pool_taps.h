@@ -8,24 +8,26 @@ typedef struct {
     T share;
 } K(tap);
 
-typedef FD_LIKE_V(T, uint8_t) K(bytes);
-typedef FD_LIKE_V(T, int32_t) K(words);
-
-/* Load and store at element `at` of an array of which no more than `size` elements may be touched;
- * NO_END is for where the caller knows that all lanes are inside. */
+/* Load and store at element `at` of an array of `size` elements, or of which no more than that may
+ * be touched; NO_END is for where the caller knows that FD_VBYTES elements follow. */
 #define NO_END PTRDIFF_MAX
 
-FD_INLINE size_t K(lanes_inside)(ptrdiff_t at, ptrdiff_t size)
+FD_RARE V K(get_some)(const T *in, ptrdiff_t count)
 {
-    return (size_t)FD_MAX(FD_MIN(size - at, VL), 0);
+    V v = {0};
+    if (count > 0) memcpy(&v, in, (size_t)FD_MIN(count, VL) * sizeof(T));
+    return v;
+}
+
+FD_RARE void K(put_some)(T *out, V v, ptrdiff_t count)
+{
+    if (count > 0) memcpy(out, &v, (size_t)FD_MIN(count, VL) * sizeof(T));
 }
 
 FD_INLINE V K(get)(const T *x, ptrdiff_t at, ptrdiff_t size)
 {
     if (size == NO_END || at + VL <= size) return K(load)(x + at);
-    V v = {0};
-    memcpy(&v, x + at, K(lanes_inside)(at, size) * sizeof(T));
-    return v;
+    return K(get_some)(x + at, size - at);
 }
 
 FD_INLINE void K(put)(T *x, ptrdiff_t at, ptrdiff_t size, V v)
@@ -33,49 +35,53 @@ FD_INLINE void K(put)(T *x, ptrdiff_t at, ptrdiff_t size, V v)
     if (at + VL <= size)
         K(store)(x + at, v);
     else
-        memcpy(x + at, &v, K(lanes_inside)(at, size) * sizeof(T));
+        K(put_some)(x + at, v, size - at);
+}
+
+/* The same for argmax, where it is not VL bytes that are read or written. */
+FD_RARE K(ivec) K(get_some_argmax)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t count)
+{
+    INT lane[FD_VBYTES / sizeof(T)] = {0};
+    K(ivec) v;
+    for (ptrdiff_t i = 0; i < FD_MIN(count, VL); i++)
+        lane[i] = args->argmax_bytes == 1 ? ((const uint8_t *)args->argmax)[at + i]
+                                          : ((const int32_t *)args->argmax)[at + i];
+    memcpy(&v, lane, sizeof v);
+    return v;
+}
+
+FD_RARE void K(put_some_argmax)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t count, K(ivec) v)
+{
+    INT lane[FD_VBYTES / sizeof(T)];
+    memcpy(lane, &v, sizeof lane);
+    for (ptrdiff_t i = 0; i < FD_MIN(count, VL); i++)
+        if (args->argmax_bytes == 1)
+            ((uint8_t *)args->argmax)[at + i] = (uint8_t)lane[i];
+        else
+            ((int32_t *)args->argmax)[at + i] = (int32_t)lane[i];
 }
 
 FD_INLINE K(ivec) K(get_argmax)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t size)
 {
-    size_t lanes = size == NO_END ? (size_t)VL : K(lanes_inside)(at, size);
-    if (args->argmax_bytes == 1) {
-        const uint8_t *argmax = (const uint8_t *)args->argmax + at;
-        K(bytes) bytes = {0};
-        if (lanes == (size_t)VL)
-            bytes = *(const K(bytes) *)argmax;
-        else
-            memcpy(&bytes, argmax, lanes);
-        return FD_CONVERT(bytes, K(ivec));
-    }
-    K(words) words = {0};
-    memcpy(&words, (const int32_t *)args->argmax + at, lanes * sizeof(int32_t));
-    return FD_CONVERT(words, K(ivec));
+    if (args->argmax_bytes == 1 && (size == NO_END || at + (ptrdiff_t)FD_VBYTES <= size))
+        return K(widen)((const uint8_t *)args->argmax + at);
+    return K(get_some_argmax)(args, at, size == NO_END ? VL : size - at);
 }
 
 FD_INLINE void K(put_argmax)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t size, K(ivec) v)
 {
     if (!args->argmax) return;
-    size_t lanes = K(lanes_inside)(at, size);
-    if (args->argmax_bytes == 1) {
-        uint8_t *argmax = (uint8_t *)args->argmax + at;
-        K(bytes) bytes = FD_CONVERT(v, K(bytes));
-        if (lanes == (size_t)VL)
-            *(K(bytes) *)argmax = bytes;
-        else
-            memcpy(argmax, &bytes, lanes);
-    } else {
-        K(words) words = FD_CONVERT(v, K(words));
-        memcpy((int32_t *)args->argmax + at, &words, lanes * sizeof(int32_t));
-    }
+    if (args->argmax_bytes == 1 && at + VL <= size)
+        K(narrow)(v, (uint8_t *)args->argmax + at);
+    else
+        K(put_some_argmax)(args, at, size - at, v);
 }
 
 /* Let `value`, of cells `number`, replace the maxima that it beats: the smaller ones, and all
  * numbers if it is NaN. */
 FD_INLINE void K(take)(V value, K(ivec) number, V *best, K(ivec) *argmax)
 {
-    K(ivec) never = {0};
-    K(ivec) wins = K(iselect)((K(ivec))(value <= *best), never, (K(ivec))(*best == *best));
+    K(ivec) wins = ~(K(ivec))(value <= *best) & (K(ivec))(*best == *best);
     *best = K(select)(wins, value, *best);
     *argmax = K(iselect)(wins, number, *argmax);
 }

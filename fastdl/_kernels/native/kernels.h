@@ -19,6 +19,7 @@
                    may_alias)) type
 #define FD_CONVERT(v, type) __builtin_convertvector(v, type)
 #define FD_INLINE static inline __attribute__((always_inline))
+#define FD_RARE static __attribute__((noinline))    /* keeps what is rare out of a hot loop */
 #else /* no vector extensions: a vector of one lane, the same code */
 #undef FD_VBYTES
 #define FD_VBYTES sizeof(T)
@@ -26,6 +27,7 @@
 #define FD_LIKE_V(T, type) type
 #define FD_CONVERT(v, type) ((type)(v))
 #define FD_INLINE static inline
+#define FD_RARE static
 #define __restrict__ __restrict
 #endif
 
