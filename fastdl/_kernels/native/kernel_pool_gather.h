@@ -16,7 +16,7 @@ typedef struct {
     INT *argmax;
 } K(gathering);
 
-static int K(prepare_gathering)(const fd_pool_args *args, K(gathering) *job)
+FD_INLINE int K(prepare_gathering)(const fd_pool_args *args, K(gathering) *job)
 {
     const fd_window *w = &args->window;
     job->before_h = (w->KH - 1) / w->SH;

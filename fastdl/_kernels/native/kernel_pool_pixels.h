@@ -3,7 +3,7 @@
  * it, ends must a vector be cut. */
 
 /* The cells inside the image, of a window whose first cell is at 0. */
-static ptrdiff_t K(cells_of_window)(const fd_window *w, fd_range kh, fd_range kw, K(tap) *taps)
+FD_INLINE ptrdiff_t K(cells_of_window)(const fd_window *w, fd_range kh, fd_range kw, K(tap) *taps)
 {
     ptrdiff_t count = 0;
     for (ptrdiff_t h = kh.begin; h < kh.end; h++)

@@ -20,20 +20,20 @@ typedef struct {
     INT *first_kw;                      /* and its first tap inside the plane */
 } K(band);
 
-static void K(count_columns)(const fd_pool_args *args, T *columns)
+FD_INLINE void K(count_columns)(const fd_pool_args *args, T *columns)
 {
     const fd_window *w = &args->window;
     for (ptrdiff_t i = 0; i < w->OW; i++)
         columns[i] = (T)fd_counted(i, w->SW, w->PW, w->KW, w->W, args->count_include_pad);
 }
 
-static inline T K(counted_rows)(const fd_pool_args *args, ptrdiff_t oh)
+FD_INLINE T K(counted_rows)(const fd_pool_args *args, ptrdiff_t oh)
 {
     const fd_window *w = &args->window;
     return (T)fd_counted(oh, w->SH, w->PH, w->KH, w->H, args->count_include_pad);
 }
 
-static int K(prepare_band)(const fd_pool_args *args, K(band) *band)
+FD_INLINE int K(prepare_band)(const fd_pool_args *args, K(band) *band)
 {
     const fd_window *w = &args->window;
     ptrdiff_t reach_h = (w->KH - 1) / w->SH, reach_w = (w->KW - 1) / w->SW;
@@ -102,7 +102,7 @@ FD_INLINE void K(lay_out_columns)(const fd_window *w, const K(band) *band, const
 }
 
 /* What `rows` rows of outputs of a plane read, from row `oh` on. */
-static void K(lay_out_band)(const fd_pool_args *args, const K(band) *band, ptrdiff_t plane,
+FD_INLINE void K(lay_out_band)(const fd_pool_args *args, const K(band) *band, ptrdiff_t plane,
                             ptrdiff_t oh, ptrdiff_t rows, T padding)
 {
     const fd_window *w = &args->window;

@@ -39,33 +39,33 @@ FD_INLINE void K(put)(T *x, ptrdiff_t at, ptrdiff_t size, V v)
 }
 
 /* The same for argmax, where it is not VL bytes that are read or written. */
-FD_RARE K(ivec) K(get_some_argmax)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t count)
+FD_RARE K(ivec) K(get_some_argmax)(const void *argmax, int bytes, ptrdiff_t at, ptrdiff_t count)
 {
     INT lane[FD_VBYTES / sizeof(T)] = {0};
     K(ivec) v;
     for (ptrdiff_t i = 0; i < FD_MIN(count, VL); i++)
-        lane[i] = args->argmax_bytes == 1 ? ((const uint8_t *)args->argmax)[at + i]
-                                          : ((const int32_t *)args->argmax)[at + i];
+        lane[i] = bytes == 1 ? ((const uint8_t *)argmax)[at + i] : ((const int32_t *)argmax)[at + i];
     memcpy(&v, lane, sizeof v);
     return v;
 }
 
-FD_RARE void K(put_some_argmax)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t count, K(ivec) v)
+FD_RARE void K(put_some_argmax)(void *argmax, int bytes, ptrdiff_t at, ptrdiff_t count, K(ivec) v)
 {
     INT lane[FD_VBYTES / sizeof(T)];
     memcpy(lane, &v, sizeof lane);
     for (ptrdiff_t i = 0; i < FD_MIN(count, VL); i++)
-        if (args->argmax_bytes == 1)
-            ((uint8_t *)args->argmax)[at + i] = (uint8_t)lane[i];
+        if (bytes == 1)
+            ((uint8_t *)argmax)[at + i] = (uint8_t)lane[i];
         else
-            ((int32_t *)args->argmax)[at + i] = (int32_t)lane[i];
+            ((int32_t *)argmax)[at + i] = (int32_t)lane[i];
 }
 
 FD_INLINE K(ivec) K(get_argmax)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t size)
 {
     if (args->argmax_bytes == 1 && (size == NO_END || at + (ptrdiff_t)FD_VBYTES <= size))
         return K(widen)((const uint8_t *)args->argmax + at);
-    return K(get_some_argmax)(args, at, size == NO_END ? VL : size - at);
+    return K(get_some_argmax)(args->argmax, args->argmax_bytes, at,
+                              size == NO_END ? VL : size - at);
 }
 
 FD_INLINE void K(put_argmax)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t size, K(ivec) v)
@@ -74,7 +74,7 @@ FD_INLINE void K(put_argmax)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t s
     if (args->argmax_bytes == 1 && at + VL <= size)
         K(narrow)(v, (uint8_t *)args->argmax + at);
     else
-        K(put_some_argmax)(args, at, size - at, v);
+        K(put_some_argmax)(args->argmax, args->argmax_bytes, at, size - at, v);
 }
 
 /* Let `value`, of cells `number`, replace the maxima that it beats: the smaller ones, and all
