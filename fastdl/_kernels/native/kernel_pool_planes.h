@@ -5,7 +5,7 @@
  * distance away. What does not fill a vector runs over into the next row, which comes after; only
  * where the array, or this thread's part of it, ends must a vector be cut. */
 
-enum { K(BAND) = 32768 / sizeof(T) };   /* elements that are laid out at once, if rows allow it */
+enum { K(BAND) = 16384 / sizeof(T) };   /* elements that are laid out at once: they stay in L1 */
 
 typedef struct {
     ptrdiff_t rows;                     /* of outputs, at once */
@@ -101,23 +101,22 @@ FD_INLINE void K(lay_out_columns)(const fd_window *w, const K(band) *band, const
     }
 }
 
-/* What `rows` rows of outputs of a plane read, from row `oh` on. */
+/* What `rows` rows of outputs of a plane read, from row `oh` on, in the order of the plane. */
 FD_INLINE void K(lay_out_band)(const fd_pool_args *args, const K(band) *band, ptrdiff_t plane,
-                            ptrdiff_t oh, ptrdiff_t rows, T padding)
+                               ptrdiff_t oh, ptrdiff_t rows, T padding)
 {
     const fd_window *w = &args->window;
-    ptrdiff_t size = w->N * w->C * w->H * w->W;
-    for (ptrdiff_t p = 0; p < band->phases_h; p++) {
-        T *out = band->space + p * band->phases_w * band->phase;
-        ptrdiff_t lines = rows + (w->KH - 1 - p) / w->SH, h = oh * w->SH - w->PH + p;
-        for (ptrdiff_t i = 0; i < lines; i++, h += w->SH, out += band->line)
-            if (h >= 0 && h < w->H)
-                K(lay_out_columns)(w, band, args->x, (plane * w->H + h) * w->W, size, padding,
-                                   out);
+    ptrdiff_t size = w->N * w->C * w->H * w->W, place = band->phases_w * band->phase;
+    ptrdiff_t h = oh * w->SH - w->PH, left = (rows - 1) * w->SH + w->KH;
+    T *line = band->space;
+    for (; left > 0; h += w->SH, left -= w->SH, line += band->line)
+        for (ptrdiff_t p = 0; p < FD_MIN(band->phases_h, left); p++)
+            if (h + p >= 0 && h + p < w->H)
+                K(lay_out_columns)(w, band, args->x, (plane * w->H + h + p) * w->W, size, padding,
+                                   line + p * place);
             else
                 for (ptrdiff_t v = 0; v < band->phases_w; v++)
-                    K(fill)(out + v * band->phase, band->line, padding);
-    }
+                    K(fill)(line + p * place + v * band->phase, band->line, padding);
 }
 
 /* `count` outputs of row `oh`, or from there on if lines are joined; from element `at` on in y,
