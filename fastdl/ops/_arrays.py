@@ -82,11 +82,12 @@ def maps_like(operation: str, name: str, array: Any, other: Array, other_name: s
     return np.moveaxis(real_like(operation, name, last, other, other_name), -1, 1)
 
 
-def empty_maps(shape: tuple[int, ...], like: Array) -> Array:
-    """An array (N, C, ...) of `like`'s dtype and layout."""
+def empty_maps(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
+    """An array (N, C, ...) of `like`'s layout, and of its dtype unless another is given."""
+    dtype = like.dtype if dtype is None else dtype
     if not is_channels_last(like):
-        return np.empty(shape, like.dtype)
-    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), like.dtype), -1, 1)
+        return np.empty(shape, dtype)
+    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
 
 
 def has_rows(array: Array) -> bool:

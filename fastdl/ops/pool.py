@@ -5,7 +5,17 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ._arrays import Array, Pair, expect_shape, kernel, pair, real, window_output
+from ._arrays import (
+    Array,
+    Pair,
+    empty_maps,
+    expect_shape,
+    is_channels_last,
+    kernel,
+    maps,
+    pair,
+    window_output,
+)
 
 Shape: TypeAlias = tuple[int, int, int, int]
 
@@ -26,7 +36,7 @@ def _window(operation: str, size: tuple[int, int], kernel_size: Pair, stride: Pa
 
 
 def _opened(operation: str, name: str, x: Any) -> Array:
-    x = real(operation, name, x, ndim=4)
+    x = maps(operation, name, x, ndim=4)
     if 0 in x.shape[2:]:
         raise ShapeError(f"{operation}: {name} {x.shape} has no cells to pool")
     return x
@@ -42,6 +52,8 @@ def _checked_argmax(operation: str, argmax: Any, dy: Array, dtype: type) -> Arra
     if argmax.dtype != dtype:
         raise DTypeError(f"{operation}: argmax must be {np.dtype(dtype)} (from the forward "
                          f"pass), got {argmax.dtype}")
+    if is_channels_last(dy):
+        return np.moveaxis(np.require(np.moveaxis(argmax, 1, -1), requirements=["C", "A"]), -1, 1)
     return np.require(argmax, requirements=["C", "A"])
 
 
@@ -77,8 +89,10 @@ def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     """
     x = _opened("max_pool2d", "x", x)
     window, output = _window("max_pool2d", x.shape[2:], kernel_size, stride, padding, ceil_mode)
-    y = np.empty((*x.shape[:2], *output), x.dtype)
-    argmax: Array = np.empty(y.shape, _argmax_dtype(window[0][0] * window[0][1]))
+    y = empty_maps((*x.shape[:2], *output), x)
+    argmax = None
+    if return_indices:
+        argmax = empty_maps(y.shape, x, _argmax_dtype(window[0][0] * window[0][1]))
     kernel("max_pool2d", x, backend)(x, y, argmax, *window)
     return (y, argmax) if return_indices else y
 
@@ -88,12 +102,12 @@ def max_pool2d_backward(dy: Any, argmax: Any, x_shape: Shape,
                         ceil_mode: bool = False, *, backend: str | None = None) -> Array:
     """Gradient of `max_pool2d`: each window's goes to the cell that `argmax` names."""
     name = "max_pool2d_backward"
-    dy = real(name, "dy", dy, ndim=4)
+    dy = maps(name, "dy", dy, ndim=4)
     x_shape = _x_shape(name, x_shape, dy)
     window, output = _window(name, x_shape[2:], kernel_size, stride, padding, ceil_mode)
     expect_shape(name, "dy", dy, (*x_shape[:2], *output), "the shape of the output")
     argmax = _checked_argmax(name, argmax, dy, _argmax_dtype(window[0][0] * window[0][1]))
-    dx = np.empty(x_shape, dy.dtype)
+    dx = empty_maps(x_shape, dy)
     kernel(name, dy, backend)(dy, argmax, dx, *window)
     return dx
 
@@ -111,7 +125,7 @@ def avg_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     """
     x = _opened("avg_pool2d", "x", x)
     window, output = _window("avg_pool2d", x.shape[2:], kernel_size, stride, padding, ceil_mode)
-    y = np.empty((*x.shape[:2], *output), x.dtype)
+    y = empty_maps((*x.shape[:2], *output), x)
     kernel("avg_pool2d", x, backend)(x, y, *window, bool(count_include_pad))
     return y
 
@@ -121,11 +135,11 @@ def avg_pool2d_backward(dy: Any, x_shape: Shape, kernel_size: Pair,
                         count_include_pad: bool = True, *, backend: str | None = None) -> Array:
     """Gradient of `avg_pool2d`: each window's is spread evenly over its cells."""
     name = "avg_pool2d_backward"
-    dy = real(name, "dy", dy, ndim=4)
+    dy = maps(name, "dy", dy, ndim=4)
     x_shape = _x_shape(name, x_shape, dy)
     window, output = _window(name, x_shape[2:], kernel_size, stride, padding, ceil_mode)
     expect_shape(name, "dy", dy, (*x_shape[:2], *output), "the shape of the output")
-    dx = np.empty(x_shape, dy.dtype)
+    dx = empty_maps(x_shape, dy)
     kernel(name, dy, backend)(dy, dx, *window, bool(count_include_pad))
     return dx
 
@@ -137,7 +151,7 @@ def global_avg_pool2d(x: Any, *, backend: str | None = None) -> Array:
     array([[[[2.5]]]])
     """
     x = _opened("global_avg_pool2d", "x", x)
-    y = np.empty((*x.shape[:2], 1, 1), x.dtype)
+    y = empty_maps((*x.shape[:2], 1, 1), x)
     kernel("global_avg_pool2d", x, backend)(x, y)
     return y
 
@@ -147,7 +161,7 @@ def global_avg_pool2d_backward(dy: Any, x_shape: Shape, *,
     """Gradient of `global_avg_pool2d`."""
     name = "global_avg_pool2d_backward"
     dy, x_shape = _global_gradient(name, dy, x_shape)
-    dx = np.empty(x_shape, dy.dtype)
+    dx = empty_maps(x_shape, dy)
     kernel(name, dy, backend)(dy, dx)
     return dx
 
@@ -161,8 +175,8 @@ def global_max_pool2d(x: Any, return_indices: bool = False, *, backend: str | No
     4.0
     """
     x = _opened("global_max_pool2d", "x", x)
-    y = np.empty((*x.shape[:2], 1, 1), x.dtype)
-    argmax = np.empty(y.shape, np.int32)
+    y = empty_maps((*x.shape[:2], 1, 1), x)
+    argmax = empty_maps(y.shape, x, np.int32) if return_indices else None
     kernel("global_max_pool2d", x, backend)(x, y, argmax)
     return (y, argmax) if return_indices else y
 
@@ -173,13 +187,13 @@ def global_max_pool2d_backward(dy: Any, argmax: Any, x_shape: Shape, *,
     name = "global_max_pool2d_backward"
     dy, x_shape = _global_gradient(name, dy, x_shape)
     argmax = _checked_argmax(name, argmax, dy, np.int32)
-    dx = np.empty(x_shape, dy.dtype)
+    dx = empty_maps(x_shape, dy)
     kernel(name, dy, backend)(dy, argmax, dx)
     return dx
 
 
 def _global_gradient(operation: str, dy: Any, x_shape: Any) -> tuple[Array, Shape]:
-    dy = real(operation, "dy", dy, ndim=4)
+    dy = maps(operation, "dy", dy, ndim=4)
     x_shape = _x_shape(operation, x_shape, dy)
     expect_shape(operation, "dy", dy, (*x_shape[:2], 1, 1), "one value for each feature map")
     return dy, x_shape

@@ -254,6 +254,11 @@ POOL = {        # x, options
     "more than 256 cells": ((1, 2, 20, 36), {"kernel_size": 17, "stride": 3, "padding": 8}),
     "wide": ((1, 1, 3, 205), {"kernel_size": (1, 3), "stride": 1}),
     "large": ((8, 16, 24, 24), {"kernel_size": 2}),
+    "many channels": ((2, 37, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "rows over a vector": ((2, 3, 11, 75), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "wide, stride 3": ((1, 2, 9, 70), {"kernel_size": 2, "stride": 3}),
+    "stride 1 by 2": ((1, 3, 6, 41), {"kernel_size": (2, 3), "stride": (1, 2), "padding": (1, 0)}),
+    "bands of a plane": ((1, 2, 150, 90), {"kernel_size": 3, "stride": 2, "padding": 1}),
 }
 
 
@@ -284,7 +289,7 @@ _pooling("NaN in the gradient", normal(2, 3, 12, 12), lambda *shape: poisoned(no
 
 for name, x in {
         "typical": normal(2, 3, 4, 5), "1x1": normal(2, 3, 1, 1), "empty batch": normal(0, 3, 4, 4),
-        "odd": normal(1, 2, 7, 19), "ties": ties(2, 3, 5, 5), "large": normal(16, 16, 20, 20),
+        "odd": normal(1, 2, 7, 19), "many channels": normal(3, 133, 3, 5), "ties": ties(2, 3, 5, 5), "large": normal(16, 16, 20, 20),
         "-inf alone": np.full((1, 2, 3, 3), -INF),
         "NaN and infinities": poisoned(normal(4, 5, 3, 3))}.items():
     cells = x[0, 0].size if len(x) else 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from comparison import assert_same
 from corpus import CASES, run, typical
-from layouts import COPIED, KEPT
+from layouts import COPIED, KEPT, channels_last
 
 from fastdl._kernels._table import BACKENDS, OPERATIONS
 from fastdl.errors import BackendUnavailableError
@@ -68,6 +68,16 @@ def test_memory_layout_that_is_kept_changes_no_more_than_rounding(kernel, layout
     plain, awkward = (run(typical[kernel], backend, "float32", *layouts)
                       for layouts in ((), (layout,)))
     assert_same_results(awkward, plain, "float32", typical[kernel].terms)
+
+
+@each_backend
+@each_dtype
+@pytest.mark.parametrize("case", [case for kernel, cases in CASES.items() if "pool2d" in kernel
+                                  for case in cases], ids=str)
+def test_pooling_of_channels_last_maps(case, dtype, backend, need_backend):
+    need_backend(backend)
+    actual, expected = run(case, backend, dtype, channels_last), run(case, "reference", dtype)
+    assert_same_results(actual, expected, dtype, case.terms)
 
 
 @pytest.mark.parametrize("backend", [*OTHERS, "reference"])

@@ -92,6 +92,32 @@ def test_max_as_pytorch(window, rng, torch):
 
 
 @each_window
+@pytest.mark.parametrize("backend", ["cython", "numba", "reference"])
+def test_argmax_only_where_it_is_asked_for(window, backend, rng, need_backend):
+    need_backend(backend)
+    x = rng.standard_normal((2, 3, 8, 9))
+    y, _ = ops.max_pool2d(x, **window, return_indices=True)
+    np.testing.assert_array_equal(ops.max_pool2d(x, **window, backend=backend), y)
+    np.testing.assert_array_equal(ops.global_max_pool2d(x, backend=backend)[..., 0, 0],
+                                  x.max(axis=(2, 3)))
+
+
+@pytest.mark.parametrize("backend", ["cython", "numba", "reference"])
+def test_channels_last_stays_channels_last(backend, rng, need_backend):
+    need_backend(backend)
+
+    def assert_last(*maps):
+        for a in maps:
+            assert a.transpose(0, 2, 3, 1).flags.c_contiguous
+
+    x = rng.standard_normal((2, 8, 9, 5)).transpose(0, 3, 1, 2)
+    y, argmax = ops.max_pool2d(x, 2, return_indices=True, backend=backend)
+    assert_last(y, argmax, ops.max_pool2d_backward(y, argmax, x.shape, 2, backend=backend))
+    y = ops.avg_pool2d(x, 2, backend=backend)
+    assert_last(y, ops.avg_pool2d_backward(y, x.shape, 2, backend=backend))
+
+
+@each_window
 @pytest.mark.parametrize("count_include_pad", [True, False])
 def test_average_as_pytorch(window, count_include_pad, rng, torch):
     options = window | {"count_include_pad": count_include_pad}

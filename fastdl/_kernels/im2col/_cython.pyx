@@ -1,4 +1,4 @@
-"""im2col and col2im, row by row and plane by plane (native/kernel_im2col.h)."""
+"""im2col by rows of output pixels or lines of taps, col2im by planes (native/kernel_im2col.h)."""
 
 from ..native._native cimport *
 

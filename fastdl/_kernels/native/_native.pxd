@@ -73,7 +73,10 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         void *argmax
         int argmax_bytes
-        bint count_include_pad
+        bint count_include_pad, channels_last
+
+    enum:
+        FD_POOL_CHANNELS
 
     ctypedef struct fd_norm_args:
         Py_ssize_t N, C, L

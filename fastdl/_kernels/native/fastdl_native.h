@@ -104,10 +104,14 @@ typedef struct {
     fd_window window;
     const void *x;                      /* x, or dy on the way back */
     void *y;                            /* y, or dx on the way back */
-    void *argmax;
+    void *argmax;                       /* may be NULL on the way forward */
     int argmax_bytes;                   /* 1 or 4 */
     int count_include_pad;
+    int channels_last;
 } fd_pool_args;
+
+/* Whole maps whose channels lie last are pooled this many channels at a time. */
+enum { FD_POOL_CHANNELS = 64 };
 
 /* Forward and backward; what the direction does not name is NULL (norm.h has the views). */
 typedef struct {

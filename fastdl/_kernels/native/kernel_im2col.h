@@ -1,22 +1,97 @@
-/* im2col and col2im: rows of the image are copied or added run by run. */
+/* im2col and col2im. The values of one tap at neighbouring output pixels lie side by side in x, so
+ * lines of taps are copied or added run by run. Where the rows of `col` are pixels, a
+ * block of taps times pixels goes through scratch and is transposed there. */
 
-/* Start of the plane (n, c) or of one of its rows. */
-static inline const T *K(plane)(const fd_window *w, const T *x, ptrdiff_t plane)
+/* What tap (kh, kw) of a plane reads at `rows` rows of outputs from row `oh` on. */
+static void K(copy_tap)(const fd_window *w, const T *plane, ptrdiff_t kh, ptrdiff_t kw,
+                        ptrdiff_t oh, ptrdiff_t rows, T *line)
 {
-    return x + plane * w->H * w->W;
+    fd_range in = fd_inside(w->OW, w->SW, kw * w->DW - w->PW, w->W);
+    ptrdiff_t h = oh * w->SH - w->PH + kh * w->DH, shift = kw * w->DW - w->PW;
+    for (; rows > 0; rows--, h += w->SH, line += w->OW) {
+        if (h < 0 || h >= w->H) {
+            K(fill)(line, w->OW, 0);
+            continue;
+        }
+        K(fill)(line, in.begin, 0);
+        if (in.begin < in.end)
+            K(copy_strided)(line + in.begin, plane + h * w->W + shift + in.begin * w->SW,
+                            in.end - in.begin, w->SW);
+        K(fill)(line + in.end, w->OW - in.end, 0);
+    }
 }
 
-/* One line of `col`, the tap (kh, kw) of plane p at every output pixel. */
-static void K(tap_from_plane)(const fd_window *w, const T *plane, ptrdiff_t kh, ptrdiff_t kw,
-                              T *line)
+/* The way back: add the line to the cells it was read from. */
+static void K(add_tap)(const fd_window *w, T *plane, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t oh,
+                       ptrdiff_t rows, const T *line)
 {
-    fd_range rows = fd_inside(w->OH, w->SH, kh * w->DH - w->PH, w->H);
-    fd_range columns = fd_inside(w->OW, w->SW, kw * w->DW - w->PW, w->W);
-    memset(line, 0, (size_t)(w->OH * w->OW) * sizeof(T));
-    for (ptrdiff_t oh = rows.begin; oh < rows.end; oh++) {
-        const T *row = plane + (oh * w->SH - w->PH + kh * w->DH) * w->W - w->PW + kw * w->DW;
-        T *out = line + oh * w->OW;
-        for (ptrdiff_t ow = columns.begin; ow < columns.end; ow++) out[ow] = row[ow * w->SW];
+    fd_range in = fd_inside(w->OW, w->SW, kw * w->DW - w->PW, w->W);
+    ptrdiff_t h = oh * w->SH - w->PH + kh * w->DH, shift = kw * w->DW - w->PW;
+    for (; rows > 0; rows--, h += w->SH, line += w->OW) {
+        if (h < 0 || h >= w->H || in.begin == in.end) continue;
+        T *__restrict__ to = plane + h * w->W + shift + in.begin * w->SW;
+        const T *__restrict__ from = line + in.begin;
+        ptrdiff_t count = in.end - in.begin;
+        if (w->SW == 1)
+            for (ptrdiff_t i = 0; i < count; i++) to[i] += from[i];
+        else
+            for (ptrdiff_t i = 0; i < count; i++) to[i * w->SW] += from[i];
+    }
+}
+
+/* ---- rows of pixels: blocks of taps times pixels ---- */
+
+typedef struct {
+    ptrdiff_t rows, pixels;             /* of outputs at once */
+    ptrdiff_t taps;                     /* at once, a multiple of VL */
+} K(col_block);
+
+static K(col_block) K(choose_col_block)(const fd_window *w)
+{
+    K(col_block) block;
+    block.rows = FD_MAX(FD_MIN(128 / FD_MAX(w->OW, 1), w->OH), 1);
+    block.pixels = block.rows * w->OW;
+    block.taps = FD_MAX(16384 / FD_MAX(block.pixels, 1) / VL, 1) * VL;      /* they stay in L2 */
+    return block;
+}
+
+/* out[k, i] = in[i, k] for `lines` lines i of `count` elements, VL x VL at a time. With `over`, up to
+ * VL elements after a line of `out` may be overwritten, before the next line is written. */
+static void K(transpose)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, ptrdiff_t count, T *out,
+                         ptrdiff_t out_step, int over)
+{
+    ptrdiff_t k = 0, whole = over ? fd_round_up(lines, VL) : lines / VL * VL;
+    for (; k + VL <= count; k += VL) {
+        /* Backwards: what runs over the end of a line is the begin of the next one. */
+        for (ptrdiff_t i = whole - VL; i >= 0; i -= VL)
+            K(transpose_block)(in + i * in_step + k, in_step, lines - i, 1,
+                               out + k * out_step + i, out_step);
+        for (ptrdiff_t i = whole; i < lines; i++)
+            for (ptrdiff_t j = k; j < k + VL; j++) out[j * out_step + i] = in[i * in_step + j];
+    }
+    for (; k < count; k++)
+        for (ptrdiff_t i = 0; i < lines; i++) out[k * out_step + i] = in[i * in_step + k];
+}
+
+/* Rows of `col` from output row `row` on (through all images), one image's; `last` if they are the
+ * last of this thread. */
+static void K(pixel_rows)(const fd_im2col_args *args, const K(col_block) *block, ptrdiff_t row,
+                          ptrdiff_t rows, int last, T *space)
+{
+    const fd_window *w = &args->window;
+    const T *x = (const T *)args->source + row / w->OH * w->C * w->H * w->W;
+    ptrdiff_t taps = w->C * w->KH * w->KW, pixels = rows * w->OW;
+    T *col = (T *)args->target + row * w->OW * taps;
+    /* The last taps first: what runs over is the begin of the next pixel. */
+    for (ptrdiff_t first = (taps - 1) / block->taps * block->taps; first >= 0;
+         first -= block->taps) {
+        ptrdiff_t count = FD_MIN(block->taps, taps - first);
+        fd_tap tap = fd_tap_at(first, w->KH, w->KW);
+        for (ptrdiff_t t = 0; t < count; t++, fd_next_tap(&tap, w->KH, w->KW))
+            K(copy_tap)(w, x + tap.c * w->H * w->W, tap.kh, tap.kw, row % w->OH, rows,
+                        space + t * pixels);
+        K(transpose)(space, pixels, count, pixels, col + first, taps,
+                     !last && first + count == taps && w->OW * taps >= VL);
     }
 }
 
@@ -25,66 +100,56 @@ static void K(im2col)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_im2col_args *args = p;
     const fd_window *w = &args->window;
-    const T *x = args->source;
-    T *col = args->target;
-    ptrdiff_t taps = w->KH * w->KW, line = w->C * taps;
-
+    ptrdiff_t window = w->KH * w->KW;
     if (!args->transpose) {
         for (ptrdiff_t i = begin; i < end; i++)
-            K(tap_from_plane)(w, K(plane)(w, x, i / taps), i % taps / w->KW, i % w->KW,
-                              col + i * w->OH * w->OW);
+            K(copy_tap)(w, (const T *)args->source + i / window * w->H * w->W,
+                        i % window / w->KW, i % w->KW, 0, w->OH,
+                        (T *)args->target + i * w->OH * w->OW);
         return;
     }
-    for (ptrdiff_t i = begin; i < end; i++) {
-        ptrdiff_t n = i / w->OH, oh = i % w->OH;
-        fd_range kh_in = fd_inside(w->KH, w->DH, oh * w->SH - w->PH, w->H);
-        for (ptrdiff_t ow = 0; ow < w->OW; ow++) {
-            T *out = col + (i * w->OW + ow) * line;
-            ptrdiff_t w0 = ow * w->SW - w->PW;
-            fd_range kw_in = fd_inside(w->KW, w->DW, w0, w->W);
-            if (kh_in.end - kh_in.begin < w->KH || kw_in.end - kw_in.begin < w->KW)
-                memset(out, 0, (size_t)line * sizeof(T));
-            for (ptrdiff_t c = 0; c < w->C; c++) {
-                const T *plane = K(plane)(w, x, n * w->C + c);
-                for (ptrdiff_t kh = kh_in.begin; kh < kh_in.end; kh++) {
-                    const T *row = plane + (oh * w->SH - w->PH + kh * w->DH) * w->W + w0;
-                    T *tap = out + (c * w->KH + kh) * w->KW;
-                    for (ptrdiff_t kw = kw_in.begin; kw < kw_in.end; kw++) tap[kw] = row[kw * w->DW];
-                }
-            }
-        }
+    K(col_block) block = K(choose_col_block)(w);
+    T *space = fd_scratch((size_t)(block.taps * block.pixels + VL) * sizeof(T));
+    if (!space) return;
+    for (ptrdiff_t row = begin, rows; row < end; row += rows) {
+        rows = FD_MIN(FD_MIN(block.rows, w->OH - row % w->OH), end - row);
+        K(pixel_rows)(args, &block, row, rows, row + rows == end, space);
     }
 }
 
-/* Items: planes of the image; each adds up its own, so no two threads meet. */
+/* Items: planes of x; each adds up its own, so no two threads meet. */
 static void K(col2im)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_im2col_args *args = p;
     const fd_window *w = &args->window;
+    ptrdiff_t window = w->KH * w->KW, taps = w->C * window, pixels = w->OH * w->OW;
+    ptrdiff_t plane = w->H * w->W;
     const T *col = args->source;
     T *x = args->target;
-    ptrdiff_t taps = w->KH * w->KW, pixels = w->OH * w->OW;
-    /* Distance in `col` between two taps, and between two pixels. */
-    ptrdiff_t tap_step = args->transpose ? 1 : pixels;
-    ptrdiff_t pixel_step = args->transpose ? w->C * taps : 1;
-
-    for (ptrdiff_t i = begin; i < end; i++) {
-        T *plane = x + i * w->H * w->W;
-        const T *fields = args->transpose
-            ? col + i / w->C * pixels * pixel_step + i % w->C * taps
-            : col + i * taps * pixels;
-        memset(plane, 0, (size_t)(w->H * w->W) * sizeof(T));
-        for (ptrdiff_t kh = 0; kh < w->KH; kh++) {
-            fd_range rows = fd_inside(w->OH, w->SH, kh * w->DH - w->PH, w->H);
-            for (ptrdiff_t kw = 0; kw < w->KW; kw++) {
-                fd_range columns = fd_inside(w->OW, w->SW, kw * w->DW - w->PW, w->W);
-                const T *tap = fields + (kh * w->KW + kw) * tap_step;
-                for (ptrdiff_t oh = rows.begin; oh < rows.end; oh++) {
-                    T *row = plane + (oh * w->SH - w->PH + kh * w->DH) * w->W - w->PW + kw * w->DW;
-                    const T *line = tap + oh * w->OW * pixel_step;
-                    for (ptrdiff_t ow = columns.begin; ow < columns.end; ow++)
-                        row[ow * w->SW] += line[ow * pixel_step];
-                }
+    memset(x + begin * plane, 0, (size_t)((end - begin) * plane) * sizeof(T));
+    if (!args->transpose) {
+        for (ptrdiff_t i = begin * window; i < end * window; i++)
+            K(add_tap)(w, x + i / window * plane, i % window / w->KW, i % w->KW, 0, w->OH,
+                       col + i * pixels);
+        return;
+    }
+    K(col_block) block = K(choose_col_block)(w);
+    T *space = fd_scratch((size_t)(block.taps * block.pixels + VL) * sizeof(T));
+    if (!space) return;
+    /* Neighbouring planes of one image together: their taps are neighbours in a row of `col`. */
+    for (ptrdiff_t i = begin, planes; i < end; i += planes) {
+        ptrdiff_t n = i / w->C, c = i % w->C, stop = FD_MIN(w->C - c, end - i) * window;
+        planes = stop / window;
+        for (ptrdiff_t oh = 0, rows; oh < w->OH; oh += rows) {
+            rows = FD_MIN(block.rows, w->OH - oh);
+            const T *from = col + (n * pixels + oh * w->OW) * taps + c * window;
+            for (ptrdiff_t first = 0, count; first < stop; first += count) {
+                count = FD_MIN(block.taps, stop - first);
+                K(transpose)(from + first, taps, rows * w->OW, count, space, rows * w->OW, 1);
+                fd_tap tap = fd_tap_at(first, w->KH, w->KW);
+                for (ptrdiff_t t = 0; t < count; t++, fd_next_tap(&tap, w->KH, w->KW))
+                    K(add_tap)(w, x + (i + tap.c) * plane, tap.kh, tap.kw, oh, rows,
+                               space + t * rows * w->OW);
             }
         }
     }

@@ -15,12 +15,20 @@
 
 #if defined(__GNUC__)
 #define FD_VECTOR(T) __attribute__((vector_size(FD_VBYTES), aligned(sizeof(T)), may_alias)) T
+#define FD_LIKE_V(T, type)                                                                        \
+    __attribute__((vector_size(FD_VBYTES / sizeof(T) * sizeof(type)), aligned(sizeof(type)),      \
+                   may_alias)) type
+#define FD_CONVERT(v, type) __builtin_convertvector(v, type)
 #define FD_INLINE static inline __attribute__((always_inline))
+#define FD_RARE static __attribute__((noinline))    /* keeps what is rare out of a hot loop */
 #else /* no vector extensions: a vector of one lane, the same code */
 #undef FD_VBYTES
 #define FD_VBYTES sizeof(T)
 #define FD_VECTOR(T) T
+#define FD_LIKE_V(T, type) type
+#define FD_CONVERT(v, type) ((type)(v))
 #define FD_INLINE static inline
+#define FD_RARE static
 #define __restrict__ __restrict
 #endif
 

@@ -122,6 +122,7 @@ static inline void K(fill)(T *out, ptrdiff_t count, T value)
 #include "kernel_conv.h"
 #include "kernel_conv_weight.h"
 #include "kernel_depthwise.h"
+#include "kernel_shuffle.h"
 #include "kernel_pool.h"
 #include "kernel_batchnorm.h"
 #include "kernel_activation.h"

@@ -30,6 +30,25 @@ typedef struct {
     ptrdiff_t a, b, length;
 } fd_stretch;
 
+/* The outputs o in [0, O) whose window covers the padded position `at`. */
+static inline fd_range fd_covering(ptrdiff_t at, ptrdiff_t O, ptrdiff_t stride, ptrdiff_t length)
+{
+    ptrdiff_t begin = at < length ? 0 : (at - length) / stride + 1, end = at / stride + 1;
+    if (end > O) end = O;
+    if (begin > end) begin = end;
+    return (fd_range){begin, end};
+}
+
+/* How many cells of the window of output `o` an average counts, along one dimension. */
+static inline ptrdiff_t fd_counted(ptrdiff_t o, ptrdiff_t stride, ptrdiff_t padding,
+                                   ptrdiff_t length, ptrdiff_t size, int include_pad)
+{
+    ptrdiff_t begin = o * stride - padding, end = begin + length;
+    if (end > size + padding) end = size + padding;
+    if (include_pad) return end - begin;
+    return (end < size ? end : size) - (begin > 0 ? begin : 0);
+}
+
 /* Part `index` of [0, size) cut into `parts` parts whose bounds are multiples of `unit`. */
 static inline fd_range fd_part(ptrdiff_t size, ptrdiff_t unit, ptrdiff_t parts, ptrdiff_t index)
 {

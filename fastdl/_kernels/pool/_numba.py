@@ -8,7 +8,7 @@ Backward, windows overlap, so a plane of `dx` is filled by one thread alone.
 import numpy as np
 from numba import prange
 
-from .._numba_jit import const, helper, parallel, total
+from .._numba_jit import const, helper, parallel, planar, total
 from ..im2col._numba import valid_range
 
 
@@ -69,7 +69,10 @@ def _max_pool2d(x, y, argmax, kernel, stride, padding):
                         stride[0], stride[1], padding[0], padding[1])
 
 
+@planar("y", "argmax")
 def max_pool2d(x, y, argmax, kernel, stride, padding):
+    if argmax is None:
+        argmax = np.empty(y.shape, np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
     _max_pool2d(const(_planes(x)), _planes(y), _planes(argmax), kernel, stride, padding)
 
 
@@ -93,6 +96,7 @@ def _max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
                                  stride[0], stride[1], padding[0], padding[1])
 
 
+@planar("dx")
 def max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
     _max_pool2d_backward(const(_planes(dy)), const(_planes(argmax)), _planes(dx),
                          kernel, stride, padding)
@@ -141,6 +145,7 @@ def _avg_pool2d(x, y, kernel, stride, padding, count_include_pad):
                         padding[0], padding[1], count_include_pad)
 
 
+@planar("y")
 def avg_pool2d(x, y, kernel, stride, padding, count_include_pad):
     _avg_pool2d(const(_planes(x)), _planes(y), kernel, stride, padding, bool(count_include_pad))
 
@@ -172,6 +177,7 @@ def _avg_pool2d_backward(dy, dx, kernel, stride, padding, count_include_pad):
                                  padding[0], padding[1], count_include_pad)
 
 
+@planar("dx")
 def avg_pool2d_backward(dy, dx, kernel, stride, padding, count_include_pad):
     _avg_pool2d_backward(const(_planes(dy)), _planes(dx), kernel, stride, padding,
                          bool(count_include_pad))
@@ -184,6 +190,7 @@ def _global_avg_pool2d(x, y):
         y[plane, 0] = total(x[plane]) / cells
 
 
+@planar("y")
 def global_avg_pool2d(x, y):
     _global_avg_pool2d(const(_rows(x)), _rows(y))
 
@@ -195,6 +202,7 @@ def _global_avg_pool2d_backward(dy, dx):
         dx[plane, :] = dy[plane, 0] / cells
 
 
+@planar("dx")
 def global_avg_pool2d_backward(dy, dx):
     _global_avg_pool2d_backward(const(_rows(dy)), _rows(dx))
 
@@ -212,7 +220,10 @@ def _global_max_pool2d(x, y, argmax):
         y[plane, 0], argmax[plane, 0] = best, cell
 
 
+@planar("y", "argmax")
 def global_max_pool2d(x, y, argmax):
+    if argmax is None:
+        argmax = np.empty(y.shape, np.int32)
     _global_max_pool2d(const(_rows(x)), _rows(y), _rows(argmax))
 
 
@@ -225,5 +236,6 @@ def _global_max_pool2d_backward(dy, argmax, dx):
             row[cell] = dy[plane, 0]
 
 
+@planar("dx")
 def global_max_pool2d_backward(dy, argmax, dx):
     _global_max_pool2d_backward(const(_rows(dy)), const(_rows(argmax)), _rows(dx))

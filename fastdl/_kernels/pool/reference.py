@@ -7,7 +7,7 @@ Shapes
             int32 when the window has more than 256 cells. Global pooling: index into H * W, int32.
 
 Of equal values the first wins; NaN beats every number (the first NaN wins), as in NumPy's argmax.
-Padding never wins a maximum. An average divides by the window's size; cells of the padding count
+Where nobody asks for it, `argmax` is None on the way forward. Padding never wins a maximum. An average divides by the window's size; cells of the padding count
 when ``count_include_pad``, cells beyond the padding (ceil_mode) never do.
 An index in `argmax` that points outside the input is ignored on the way back.
 """
@@ -31,8 +31,9 @@ def max_pool2d(x, y, argmax, kernel, stride, padding):
     best = np.where(inside, fields, -np.inf).argmax(axis=-1)
     at_best = np.take_along_axis(np.broadcast_to(inside, fields.shape), best[..., None], axis=-1)
     best = np.where(at_best[..., 0], best, inside.argmax(axis=-1))
-    argmax[...] = best
     y[...] = np.take_along_axis(fields, best[..., None], axis=-1)[..., 0]
+    if argmax is not None:
+        argmax[...] = best
 
 
 def max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
@@ -84,8 +85,9 @@ def global_max_pool2d(x, y, argmax):
     """Fill `y` and `argmax`, both (N, C, 1, 1)."""
     flat = x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
     best = flat.argmax(axis=-1)[..., None]
-    argmax[...] = best[..., None]
     y[...] = np.take_along_axis(flat, best, axis=-1)[..., None]
+    if argmax is not None:
+        argmax[...] = best[..., None]
 
 
 def global_max_pool2d_backward(dy, argmax, dx):
