@@ -114,11 +114,19 @@ cdef extern from "fastdl_native.h" nogil:
         uint64_t seed, threshold
         double scale
 
-    ctypedef struct fd_optimizer_args:
+    ctypedef struct fd_parameter:
         void *w
         const void *dw
         void *s1
         void *s2
+        Py_ssize_t size, first
+
+    enum:
+        FD_UPDATE_BLOCK
+
+    ctypedef struct fd_optimizer_args:
+        const fd_parameter *parameters
+        Py_ssize_t count
         double lr, weight_decay, eps, d1, d2, c1, c2, c3
 
 # dtype of an array as the tables know it; raises TypeError for any other.
