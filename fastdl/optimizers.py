@@ -189,8 +189,8 @@ class KernelOptimizer(Optimizer):
         for name, w in params.items():
             # An array that is there under two names is updated twice, one after the other.
             copies[id(w)] += 1
-            numbers = tuple(value for key, value in states[name].items()
-                            if key not in STATES[self.kernel])
+            numbers = tuple(value for value in states[name].values()
+                            if not isinstance(value, np.ndarray))
             together.setdefault((w.dtype, copies[id(w)], numbers), []).append(name)
         groups = []
         for names in together.values():

@@ -50,7 +50,7 @@ class Update:
                 check = self._check_gradient if k == GRADIENTS else self._check_changed
                 check(key + label, array, w, "w" + label)
         for w, label in zip(ws, labels, strict=True):
-            if w.dtype != ws[0].dtype:
+            if _native(w).dtype != _native(ws[0]).dtype:
                 raise DTypeError(f"{name}: w{label} is {w.dtype} but w{labels[0]} is "
                                  f"{ws[0].dtype}; update each dtype by itself")
         # The places of arrays that a kernel cannot take as they are.

@@ -136,7 +136,9 @@ typedef struct {
     const void *x;
     void *y;
     ptrdiff_t size;
-    uint64_t seed, threshold;           /* kept when word >= threshold */
+    ptrdiff_t channels, pixels;         /* of channels-last maps, in place of size */
+    uint64_t seed;
+    uint32_t threshold;                 /* kept when word >= threshold */
     double scale;
 } fd_dropout_args;
 

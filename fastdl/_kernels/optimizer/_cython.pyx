@@ -25,15 +25,19 @@ cdef class Table:
     cdef fd_dtype dtype
     cdef Py_ssize_t size
 
-    def __cinit__(self, list ws, list dws, list s1s=None, list s2s=None):
-        cdef Py_ssize_t i, size, count = len(ws), block = 0
-        for arrays in (dws, s1s, s2s):
-            if arrays is not None and len(arrays) != count:
-                raise ValueError(f"native kernel: {count} parameters, but {len(arrays)} gradients "
-                                 "or states")
+    def __cinit__(self, *lists):
+        """Lists of the parameters, their gradients, and their states."""
+        cdef Py_ssize_t i, size, count = len(lists[0]), block = 0
+        for arrays in lists:
+            if not isinstance(arrays, list) or len(arrays) != count:
+                raise ValueError(f"native kernel expected lists of {count} arrays each, got "
+                                 f"{arrays!r:.80}")
         self.parameters = <fd_parameter *> PyMem_Malloc((count + 1) * sizeof(fd_parameter))
         if self.parameters == NULL:
             raise MemoryError
+        cdef list ws = lists[0], dws = lists[1]
+        cdef list s1s = lists[2] if len(lists) > 2 else None
+        cdef list s2s = lists[3] if len(lists) > 3 else None
         if count:
             self.dtype = dtype_of(ws[0])
         for i in range(count):
@@ -103,7 +107,7 @@ def rmsprop_update(w, dw, h, lr, alpha, eps, weight_decay):
     table.update(FD_rmsprop_update)
 
 
-cdef Table moments(list w, list dw, list m, list v, double beta1, double beta2, double eps):
+cdef Table moments(w, dw, m, v, double beta1, double beta2, double eps):
     """What the Adam family has in common."""
     cdef Table table = Table(w, dw, m, v)
     table.args.d1, table.args.d2, table.args.eps = beta1, beta2, eps
