@@ -4,13 +4,15 @@
 parameters in place. Defaults and definitions are PyTorch's.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, ClassVar
+from collections import Counter
+from collections.abc import Mapping, MutableMapping, Sequence
+from operator import is_
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from . import ops
 from .errors import ArgumentError, CheckpointError, ShapeError
+from .ops.optimizer import STATES, Update
 
 
 def _checked(name: str, value: float, low: float, high: float = float("inf")) -> float:
@@ -22,7 +24,8 @@ def _checked(name: str, value: float, low: float, high: float = float("inf")) ->
 class Optimizer:
     """Base of the optimizers.
 
-    A subclass names the arrays it keeps for each parameter in `slots` and defines `step_of`.
+    An optimizer of your own names the arrays it keeps for each parameter in `slots` and defines
+    `step_of`. (Those below take a step of all parameters at once, by a kernel: `KernelOptimizer`.)
 
     Attributes
     ----------
@@ -62,6 +65,15 @@ class Optimizer:
         ArgumentError, ShapeError
             when a parameter has no gradient, or one of another shape; nothing is changed then
         """
+        self._check(params, grads)
+        for name, w in params.items():
+            state = self.state.get(name)
+            if state is None:
+                state = self.state[name] = self._new_state(w)
+            state["step"] += 1
+            self.step_of(w, grads[name], state)
+
+    def _check(self, params: Mapping[str, np.ndarray], grads: Mapping[str, np.ndarray]) -> None:
         if missing := [name for name in params if grads.get(name) is None]:
             raise ArgumentError(f"{type(self).__name__}.update: no gradient for "
                                 f"{', '.join(missing)}; call backward first")
@@ -69,12 +81,6 @@ class Optimizer:
             if np.shape(grads[name]) != w.shape:
                 raise ShapeError(f"{type(self).__name__}.update: the gradient of {name} must be "
                                  f"{w.shape}, got {np.shape(grads[name])}")
-        for name, w in params.items():
-            state = self.state.get(name)
-            if state is None:
-                state = self.state[name] = self._new_state(w)
-            state["step"] += 1
-            self.step_of(w, grads[name], state)
 
     def _new_state(self, w: np.ndarray) -> dict[str, Any]:
         return {"step": 0, **{slot: np.zeros_like(w) for slot in self.slots}}
@@ -103,7 +109,103 @@ class Optimizer:
                       for name, state in saved["state"].items()}
 
 
-class SGD(Optimizer):
+class _Group(NamedTuple):
+    """Parameters that a kernel updates in one call."""
+
+    update: Update
+    states: list[dict[str, Any]]
+
+
+class KernelOptimizer(Optimizer):
+    """Base of the optimizers whose step is a kernel that takes all parameters in one pass.
+
+    What `update` is given is checked when it is not the same arrays as the last time.
+
+    Attributes
+    ----------
+    kernel : str
+        Name of the kernel.
+    """
+
+    kernel: str
+
+    def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
+        super().__init__(lr, weight_decay)
+        self._groups: list[_Group] = []
+        self._seen: list[Any] = []          # what the groups were made from,
+        self._steps: list[int] = []         # and how many updates each parameter had had
+
+    def options_of(self, state: dict[str, Any]) -> tuple[float, ...]:
+        """The kernel's options for parameters in this state."""
+        raise NotImplementedError(f"{type(self).__name__} does not define options_of")
+
+    def update(self, params: MutableMapping[str, np.ndarray],
+               grads: Mapping[str, np.ndarray]) -> None:
+        """Change all parameters in place, in one pass over memory.
+
+        Raises
+        ------
+        ArgumentError, ShapeError, DTypeError
+            when a parameter has no gradient, or one of another shape or dtype; nothing is changed
+            then
+        """
+        if not self._is_prepared(params, grads):
+            self._prepare(params, grads)
+        for group in self._groups:
+            for state in group.states:
+                self._advance(state)
+            group.update(*self.options_of(group.states[0]))
+        self._steps = [step + 1 for step in self._steps]
+
+    def _advance(self, state: dict[str, Any]) -> None:
+        """Count a step."""
+        state["step"] += 1
+
+    def _new_state(self, w: np.ndarray) -> dict[str, Any]:
+        return {"step": 0, **{slot: np.zeros_like(w) for slot in STATES[self.kernel]}}
+
+    def _involved(self, params: Mapping[str, np.ndarray], grads: Mapping[str, np.ndarray],
+                  states: Sequence[dict[str, Any]]) -> list[Any]:
+        """The objects that the prepared groups were made from."""
+        objects = [self.kernel, *params.values(), *map(grads.get, params), *states]
+        for slot in STATES[self.kernel]:
+            objects += [state.get(slot) for state in states]
+        return objects
+
+    def _is_prepared(self, params: Mapping[str, np.ndarray],
+                     grads: Mapping[str, np.ndarray]) -> bool:
+        states = [self.state.get(name, {}) for name in params]
+        involved = self._involved(params, grads, states)
+        return (len(involved) == len(self._seen) and all(map(is_, involved, self._seen))
+                and [state.get("step") for state in states] == self._steps)
+
+    def _prepare(self, params: Mapping[str, np.ndarray], grads: Mapping[str, np.ndarray]) -> None:
+        """Make groups of parameters of one dtype that have been updated equally often."""
+        self._check(params, grads)
+        states = {name: self._new_state(w) | self.state.get(name, {})
+                  for name, w in params.items()}
+        together: dict[Any, list[str]] = {}
+        copies: Counter[int] = Counter()
+        for name, w in params.items():
+            # An array that is there under two names is updated twice, one after the other.
+            copies[id(w)] += 1
+            numbers = tuple(value for value in states[name].values()
+                            if not isinstance(value, np.ndarray))
+            together.setdefault((w.dtype, copies[id(w)], numbers), []).append(name)
+        groups = []
+        for names in together.values():
+            own = [states[name] for name in names]
+            slots = [[state[slot] for state in own] for slot in STATES[self.kernel]]
+            update = Update(self.kernel, [params[name] for name in names],
+                            [grads[name] for name in names], *slots,
+                            labels=[f" of {name}" for name in names])
+            groups.append(_Group(update, own))
+        self.state.update(states)
+        self._groups, self._seen = groups, self._involved(params, grads, list(states.values()))
+        self._steps = [state["step"] for state in states.values()]
+
+
+class SGD(KernelOptimizer):
     """Stochastic gradient descent, ``w -= lr * g``; with momentum if asked.
 
     Parameters
@@ -119,8 +221,6 @@ class SGD(Optimizer):
     array([0.8])
     """
 
-    slots = ("v",)
-
     def __init__(self, lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0,
                  nesterov: bool = False) -> None:
         super().__init__(lr, weight_decay)
@@ -129,16 +229,15 @@ class SGD(Optimizer):
         if nesterov and not momentum:
             raise ArgumentError("SGD: nesterov needs a momentum above 0")
 
-    def _new_state(self, w: np.ndarray) -> dict[str, Any]:
-        return super()._new_state(w) if self.momentum else {"step": 0}
-
-    def step_of(self, w: np.ndarray, dw: np.ndarray, state: dict[str, Any]) -> None:
+    @property
+    def kernel(self) -> str:                                # type: ignore[override]
+        """Name of the kernel."""
         if not self.momentum:
-            ops.sgd_update(w, dw, lr=self.rate, weight_decay=self.weight_decay)
-            return
-        update = ops.nesterov_update if self.nesterov else ops.momentum_update
-        update(w, dw, state["v"], lr=self.rate, momentum=self.momentum,
-               weight_decay=self.weight_decay)
+            return "sgd_update"
+        return "nesterov_update" if self.nesterov else "momentum_update"
+
+    def options_of(self, state: dict[str, Any]) -> tuple[float, ...]:
+        return self.rate, *((self.momentum,) if self.momentum else ()), self.weight_decay
 
 
 class Momentum(SGD):
@@ -169,7 +268,7 @@ class Nesterov(SGD):
         super().__init__(lr, momentum, weight_decay, nesterov=True)
 
 
-class Adagrad(Optimizer):
+class Adagrad(KernelOptimizer):
     """Steps shrink with the sum of squared gradients (Duchi et al., 2011).
 
     Parameters
@@ -179,18 +278,17 @@ class Adagrad(Optimizer):
     weight_decay : factor of the L2 penalty
     """
 
-    slots = ("h",)
+    kernel = "adagrad_update"
 
     def __init__(self, lr: float = 1e-2, eps: float = 1e-10, weight_decay: float = 0.0) -> None:
         super().__init__(lr, weight_decay)
         self.eps = _checked("eps", eps, 0)
 
-    def step_of(self, w: np.ndarray, dw: np.ndarray, state: dict[str, Any]) -> None:
-        ops.adagrad_update(w, dw, state["h"], lr=self.rate, eps=self.eps,
-                           weight_decay=self.weight_decay)
+    def options_of(self, state: dict[str, Any]) -> tuple[float, ...]:
+        return self.rate, self.eps, self.weight_decay
 
 
-class Adadelta(Optimizer):
+class Adadelta(KernelOptimizer):
     """Steps in units of past steps (Zeiler, 2012).
 
     Parameters
@@ -201,7 +299,7 @@ class Adadelta(Optimizer):
     weight_decay : factor of the L2 penalty
     """
 
-    slots = ("h", "delta")
+    kernel = "adadelta_update"
 
     def __init__(self, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6,
                  weight_decay: float = 0.0) -> None:
@@ -209,12 +307,11 @@ class Adadelta(Optimizer):
         self.rho = _checked("rho", rho, 0, 1)
         self.eps = _checked("eps", eps, 0)
 
-    def step_of(self, w: np.ndarray, dw: np.ndarray, state: dict[str, Any]) -> None:
-        ops.adadelta_update(w, dw, state["h"], state["delta"], lr=self.rate, rho=self.rho,
-                            eps=self.eps, weight_decay=self.weight_decay)
+    def options_of(self, state: dict[str, Any]) -> tuple[float, ...]:
+        return self.rate, self.rho, self.eps, self.weight_decay
 
 
-class RMSprop(Optimizer):
+class RMSprop(KernelOptimizer):
     """Steps divided by a running root mean square of the gradient (Hinton, lecture 6e, 2012).
 
     Parameters
@@ -225,7 +322,7 @@ class RMSprop(Optimizer):
     weight_decay : factor of the L2 penalty
     """
 
-    slots = ("h",)
+    kernel = "rmsprop_update"
 
     def __init__(self, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
                  weight_decay: float = 0.0) -> None:
@@ -233,12 +330,11 @@ class RMSprop(Optimizer):
         self.alpha = _checked("alpha", alpha, 0, 1)
         self.eps = _checked("eps", eps, 0)
 
-    def step_of(self, w: np.ndarray, dw: np.ndarray, state: dict[str, Any]) -> None:
-        ops.rmsprop_update(w, dw, state["h"], lr=self.rate, alpha=self.alpha, eps=self.eps,
-                           weight_decay=self.weight_decay)
+    def options_of(self, state: dict[str, Any]) -> tuple[float, ...]:
+        return self.rate, self.alpha, self.eps, self.weight_decay
 
 
-class Adam(Optimizer):
+class Adam(KernelOptimizer):
     """Momentum and RMSprop, both without their bias towards 0 (Kingma & Ba, 2015).
 
     Parameters
@@ -249,8 +345,7 @@ class Adam(Optimizer):
     weight_decay : factor of the L2 penalty
     """
 
-    slots = ("m", "v")
-    _update: ClassVar[Callable] = staticmethod(ops.adam_update)
+    kernel = "adam_update"
 
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 0.0) -> None:
@@ -258,12 +353,8 @@ class Adam(Optimizer):
         self.beta1, self.beta2 = (_checked("betas", beta, 0, 1) for beta in betas)
         self.eps = _checked("eps", eps, 0)
 
-    def _options(self, state: dict[str, Any]) -> dict[str, float]:
-        return {"step": state["step"], "lr": self.rate, "beta1": self.beta1, "beta2": self.beta2,
-                "eps": self.eps, "weight_decay": self.weight_decay}
-
-    def step_of(self, w: np.ndarray, dw: np.ndarray, state: dict[str, Any]) -> None:
-        self._update(w, dw, state["m"], state["v"], **self._options(state))
+    def options_of(self, state: dict[str, Any]) -> tuple[float, ...]:
+        return (self.rate, self.beta1, self.beta2, self.eps, self.weight_decay, state["step"])
 
 
 class AdamW(Adam):
@@ -276,7 +367,7 @@ class AdamW(Adam):
     weight_decay : share of the parameter, times lr, that each step takes away
     """
 
-    _update = staticmethod(ops.adamw_update)
+    kernel = "adamw_update"
 
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 1e-2) -> None:
@@ -293,7 +384,7 @@ class NAdam(Adam):
     momentum_decay : how fast the momentum nears betas[0]
     """
 
-    _update = staticmethod(ops.nadam_update)
+    kernel = "nadam_update"
 
     def __init__(self, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 0.0,
@@ -307,11 +398,14 @@ class NAdam(Adam):
     def _new_state(self, w: np.ndarray) -> dict[str, Any]:
         return {**super()._new_state(w), "mu_product": 1.0}
 
-    def _options(self, state: dict[str, Any]) -> dict[str, float]:
-        mu = self._momentum(state["step"])
-        state["mu_product"] *= mu
-        return {**super()._options(state), "mu": mu, "mu_next": self._momentum(state["step"] + 1),
-                "mu_product": state["mu_product"]}
+    def _advance(self, state: dict[str, Any]) -> None:
+        super()._advance(state)
+        state["mu_product"] *= self._momentum(state["step"])
+
+    def options_of(self, state: dict[str, Any]) -> tuple[float, ...]:
+        step = state["step"]
+        return (*super().options_of(state), self._momentum(step), self._momentum(step + 1),
+                state["mu_product"])
 
 
 # The names that papers and courses use.

@@ -167,6 +167,119 @@ def test_parameters_count_their_own_steps():
     assert optimizer.state["late"]["step"] == 1
 
 
+# ---- what is prepared once is prepared anew when something changes ----
+
+def twins(make):
+    """Two optimizers that start alike, with their parameters."""
+    return (make(), start()), (make(), start())
+
+
+@each_kind
+def test_each_call_may_bring_other_arrays(make):
+    """Arrays in place of others, under the same names, and gradients that are written again."""
+    (one, params), (other, others) = twins(make)
+    grads = gradients(0)
+    for step in range(6):
+        for name, dw in gradients(step).items():
+            grads[name][...] = dw
+        if step == 2:
+            params = {name: w.copy() for name, w in params.items()}
+        if step == 4:
+            grads = {name: dw.copy() for name, dw in grads.items()}
+        one.update(params, grads)
+        other.update(others, gradients(step))
+    for name, w in params.items():
+        np.testing.assert_array_equal(w, others[name])
+    np.testing.assert_equal(one.state_dict(), other.state_dict())
+
+
+@each_kind
+def test_state_that_is_taken_away_starts_anew(make):
+    optimizer, params = make(), start()
+    run(optimizer, params, range(3))
+    optimizer.state.clear()
+    fresh, others = make(), {name: w.copy() for name, w in params.items()}
+    run(optimizer, params, range(3, 6))
+    run(fresh, others, range(3, 6))
+    for name, w in params.items():
+        np.testing.assert_array_equal(w, others[name])
+    assert all(state["step"] == 3 for state in optimizer.state.values())
+
+
+def test_state_arrays_may_be_replaced():
+    optimizer, params = optimizers.Momentum(lr=1.0, momentum=0.5), {"w": np.zeros(1)}
+    optimizer.update(params, {"w": np.ones(1)})
+    optimizer.state["w"]["v"] = np.full(1, 10.0)
+    optimizer.update(params, {"w": np.ones(1)})
+    assert params["w"] == -1 - (5 + 1)
+    assert optimizer.state["w"]["v"] == 6
+
+
+def test_step_numbers_may_be_set():
+    optimizer, params = optimizers.Adam(lr=0.1), start()
+    run(optimizer, params, range(2))
+    optimizer.state["w"]["step"] = 0
+    run(optimizer, params, range(2))
+    assert [state["step"] for state in optimizer.state.values()] == [2, 4]
+
+
+def test_momentum_may_be_switched_on_and_off():
+    optimizer, params, grads = optimizers.SGD(lr=1.0), {"w": np.zeros(1)}, {"w": np.ones(1)}
+    expected = 0
+    for momentum, step in [(0, 1), (0.5, 1), (0.5, 1.5), (0, 1)]:
+        optimizer.momentum = momentum
+        optimizer.update(params, grads)
+        expected -= step
+        assert params["w"] == expected
+
+
+def test_joining_later_each_has_its_own_step(torch):
+    """Parameters of different numbers of steps in one call."""
+    params = {"w": np.zeros((2, 3)), "late": np.zeros(4)}
+    optimizer = optimizers.NAdam(lr=0.1)
+    for step in range(5):
+        names = ["w"] if step < 3 else ["w", "late"]
+        grads = {name: np.full(params[name].shape, 0.5 + step) for name in names}
+        optimizer.update({name: params[name] for name in names}, grads)
+    for name, steps in (("w", range(5)), ("late", range(3, 5))):
+        tensor = torch.zeros(params[name].shape, requires_grad=True)
+        theirs = torch.optim.NAdam([tensor], lr=0.1)
+        for step in steps:
+            tensor.grad = torch.full(tensor.shape, 0.5 + step)
+            theirs.step()
+        np.testing.assert_allclose(params[name], tensor.detach().numpy(), rtol=1e-12)
+
+
+def test_one_array_under_two_names_is_updated_twice():
+    w = np.zeros(100_000)
+    optimizers.SGD(lr=1).update({"a": w, "b": w}, {"a": np.ones(w.size), "b": np.full(w.size, 2.0)})
+    np.testing.assert_array_equal(w, -3)
+
+
+def test_each_dtype_keeps_its_own():
+    params = {"a": np.ones(3), "b": np.ones(3, "f4"), "c": np.ones(3, "f2"), "d": np.ones(3)}
+    with pytest.warns(Warning, match="float16"):
+        optimizers.Adam(lr=0.5).update(params, {name: w.copy() for name, w in params.items()})
+    for w, dtype in zip(params.values(), ("f8", "f4", "f2", "f8"), strict=True):
+        assert w.dtype == dtype
+        np.testing.assert_allclose(w, 0.5, rtol=1e-3)
+
+
+@each_kind
+@pytest.mark.parametrize("fresh", [True, False], ids=["first call", "later call"])
+def test_gradient_of_another_dtype_changes_nothing(make, fresh):
+    params, optimizer = start(), make()
+    run(optimizer, params, range(0 if fresh else 2))
+    before, state = {name: w.copy() for name, w in params.items()}, optimizer.state_dict()
+    wrong = gradients(2) | {"b": np.ones(4, np.float32)}
+    with pytest.raises(fd.DTypeError, match="dw of b is float32 but w of b is float64"):
+        optimizer.update(params, wrong)
+    for name, w in params.items():
+        np.testing.assert_array_equal(w, before[name])
+    np.testing.assert_equal(optimizer.state_dict(), state)
+    run(optimizer, params, [2])
+
+
 # ---- going on ----
 
 @each_kind

@@ -28,7 +28,7 @@ _CONTIGUOUS: Mapping[str, Layout] = {}
 def real(operation: str, name: str, array: Any, ndim: int | None = None,
          layout: Layout | None = None) -> Array:
     """`array` ready for a kernel; `ndim` is the rank it must have, `layout` what it may be too."""
-    if not _is_ready(array, layout):
+    if not is_ready(array, layout):
         array = _prepared(operation, name, array, np.dtype(np.float32))
     if ndim is not None and array.ndim != ndim:
         raise ShapeError(f"{operation}: {name} must have {ndim} dimensions, got {array.shape}")
@@ -38,7 +38,7 @@ def real(operation: str, name: str, array: Any, ndim: int | None = None,
 def real_like(operation: str, name: str, array: Any, other: Array, other_name: str,
               layout: Layout | None = None) -> Array:
     """`array` ready for a kernel, of `other`'s dtype."""
-    if not _is_ready(array, layout):
+    if not is_ready(array, layout):
         array = _prepared(operation, name, array, other.dtype)
     if array.dtype != other.dtype:
         raise DTypeError(f"{operation}: {name} is {array.dtype} but {other_name} is "
@@ -99,7 +99,7 @@ def has_rows(array: Array) -> bool:
             and between >= array.shape[1] * along)
 
 
-def _is_ready(array: Any, layout: Layout | None) -> bool:
+def is_ready(array: Any, layout: Layout | None = None) -> bool:
     """Whether `array` may go to a kernel as it is."""
     if type(array) is not np.ndarray:
         return False

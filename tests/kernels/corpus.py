@@ -484,4 +484,25 @@ for kernel, (states, options) in UPDATES.items():
          changed=("w", *states.split()), **options)
 
 
+def in_lists(function, count):
+    """`function` for arrays that are called "w 0", "w 1", …, "dw 0", …: as lists of `count`."""
+    def call(backend, **arguments):
+        keys = [key.removesuffix(" 0") for key in arguments if key.endswith(" 0")]
+        lists = {key: [arguments.pop(f"{key} {i}") for i in range(count)] for key in keys}
+        function(**lists, **arguments, backend=backend)
+
+    return call
+
+
+# Arrays shorter and longer than a block of the native kernels (256) and of the Numba kernels (4096).
+MIXED = [(3, 4, 5), (0, 7), (), (1,), (256,), (257,), (255,), (0,), (9, 1031), (2, 4096), (1,), (0,)]
+for kernel, (states, options) in UPDATES.items():
+    for name, shapes in {"many": MIXED, "none": [(0,), (3, 0)], "one": MIXED[-4:-3]}.items():
+        arrays = {f"{key} {i}": np.abs(normal(*shape)) if key in states else normal(*shape)
+                  for key in ("w", "dw", *states.split()) for i, shape in enumerate(shapes)}
+        case(kernel, f"lists, {name}", in_lists(getattr(ops, kernel), len(shapes)), arrays,
+             terms=2, changed=tuple(key for key in arrays if not key.startswith("dw")),
+             weight_decay=0.05, **options)
+
+
 typical = {kernel: cases[0] for kernel, cases in CASES.items()}

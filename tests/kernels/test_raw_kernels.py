@@ -97,16 +97,41 @@ def test_native_kernel_rejects_what_does_not_fit(kernel, call_of, need_backend):
     arguments, function = call_of(kernel).arguments, raw(kernel, "cython")
     names = list(inspect.signature(function).parameters)
     for i, good in enumerate(arguments):
-        if not isinstance(good, np.ndarray):
+        in_list = isinstance(good, list)        # updates take lists of arrays
+        array = good[0] if in_list else good
+        if not isinstance(array, np.ndarray):
             continue
         for what, spoil in BAD.items():
-            if good.itemsize == 1 and what in ("misaligned", "byte-swapped"):
+            if array.itemsize == 1 and what in ("misaligned", "byte-swapped"):
                 continue                        # a byte is neither
             if what == "None" and (names[i] in OPTIONAL or (names[i] == "argmax"
                                                             and not kernel.endswith("backward"))):
                 continue
-            spoilt = [*arguments[:i], spoil(good), *arguments[i + 1:]]
+            bad = [spoil(array)] if in_list else spoil(array)
+            spoilt = [*arguments[:i], bad, *arguments[i + 1:]]
             assert not takes(function, spoilt), f"{kernel} took {names[i]}: {what}"
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in typical if kernel.endswith("_update")])
+def test_native_update_rejects_lists_that_do_not_fit(kernel, call_of, need_backend):
+    """All arrays are looked at before the first is changed."""
+    need_backend("cython")
+    arguments, function = call_of(kernel).arguments, raw(kernel, "cython")
+    lists = [i for i, value in enumerate(arguments) if isinstance(value, list)]
+    two = [argument * 2 if i in lists else argument for i, argument in enumerate(arguments)]
+    before = [two[i][0].copy() for i in lists]
+    for i in lists:
+        good = two[i][0]
+        bad_lists = [[good], [good] * 3, [good, None], [good, good[1:]], [good, good.tolist()],
+                     [good, good.astype(np.float64)], (good, good), good, None]
+        if i != 1:
+            fixed = good.copy()
+            fixed.flags.writeable = False
+            bad_lists.append([good, fixed])
+        for bad in bad_lists:
+            assert not takes(function, [*two[:i], bad, *two[i + 1:]]), (i, bad)
+    for i, array in zip(lists, before, strict=True):
+        np.testing.assert_array_equal(two[i][0], array)
 
 
 @pytest.mark.parametrize("kernel", [

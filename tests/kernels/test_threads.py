@@ -11,6 +11,7 @@ from comparison import assert_same
 from corpus import run, typical
 
 import fastdl as fd
+from fastdl.ops.optimizer import STATES
 
 each_backend = pytest.mark.parametrize("backend", ["cython", "numba"])
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -105,6 +106,27 @@ def test_any_number_of_threads_gives_the_same(threads, backend, rng, need_backen
     assert_same(fd.ops.gemm(a, b, backend=backend), a @ b, "float64", terms=150)
     x = rng.standard_normal(200_001)
     assert_same(fd.ops.tanh(x, backend=backend), np.tanh(x), "float64")
+
+
+@each_backend
+@pytest.mark.parametrize("kernel", [kernel for kernel in typical if kernel.endswith("_update")])
+def test_an_update_has_the_same_bits_on_any_number_of_threads(kernel, backend, need_backend,
+                                                              restored_threads, rng):
+    """Sizes such that the threads' parts begin and end inside of arrays."""
+    need_backend(backend)
+    sizes = [70_001, 3, 40_003, 1, 0, 90_007]
+    results = {}
+    arrays = {key: [np.abs(rng.standard_normal(size)).astype("f4") for size in sizes]
+              for key in ("w", "dw", *STATES[kernel])}
+    for threads in (1, 2, 3):
+        fd.set_num_threads(threads)
+        mine = {key: [a.copy() for a in given] for key, given in arrays.items()}
+        getattr(fd.ops, kernel)(**mine, **typical[kernel].options, backend=backend)
+        results[threads] = mine
+    for threads in (2, 3):
+        for key, given in results[1].items():
+            for one, other in zip(given, results[threads][key], strict=True):
+                np.testing.assert_array_equal(one, other, f"{key}, {threads} threads")
 
 
 # ---- several Python threads ----

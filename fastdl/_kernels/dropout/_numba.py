@@ -7,7 +7,7 @@ integers are uint64, masked to 32 bits: Numba would turn uint64 with a signed in
 import numpy as np
 from numba import prange
 
-from .._numba_jit import const_flat, helper, parallel
+from .._numba_jit import const_flat, helper, parallel, planar
 
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
@@ -44,6 +44,7 @@ def _dropout(x, y, threshold, scale, k0, k1):
         y[i] = x[i] * scale if words[i - 4 * whole] >= threshold else zero
 
 
+@planar("y")
 def dropout(x, y, p, seed):
     _dropout(const_flat(x), y.reshape(-1), np.uint64(round(p * 2**32)), x.dtype.type(1 / (1 - p)),
              np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32))

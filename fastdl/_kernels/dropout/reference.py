@@ -2,7 +2,8 @@
 
 The mask is a function of (seed, element index) alone, so every backend and every number of
 threads drops the same elements, and the backward pass is the same function applied to ``dy``:
-nothing is saved but the seed.
+nothing is saved but the seed. An element's index is its place in C order, in whatever order the
+array lies in memory: channels-last maps drop what the same maps in NCHW drop.
 
 The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
 2011). Element i uses word ``i % 4`` of the block with counter ``i // 4`` (low word first, upper

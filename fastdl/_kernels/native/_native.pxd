@@ -1,6 +1,6 @@
 """What the Cython kernels share: the native declarations, checked buffers, and `run`."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "fastdl_native.h" nogil:
     enum fd_dtype:
@@ -27,7 +27,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_softmax_cross_entropy_dense, FD_softmax_cross_entropy_dense_backward
         FD_cross_entropy, FD_cross_entropy_backward, FD_mse, FD_mse_backward
         FD_binary_cross_entropy, FD_binary_cross_entropy_backward
-        FD_dropout
+        FD_dropout, FD_dropout_channels_last
         FD_sgd_update, FD_momentum_update, FD_nesterov_update, FD_adagrad_update
         FD_adadelta_update, FD_rmsprop_update, FD_adam_update, FD_adamw_update, FD_nadam_update
 
@@ -119,15 +119,24 @@ cdef extern from "fastdl_native.h" nogil:
     ctypedef struct fd_dropout_args:
         const void *x
         void *y
-        Py_ssize_t size
-        uint64_t seed, threshold
+        Py_ssize_t size, channels, pixels
+        uint64_t seed
+        uint32_t threshold
         double scale
 
-    ctypedef struct fd_optimizer_args:
+    ctypedef struct fd_parameter:
         void *w
         const void *dw
         void *s1
         void *s2
+        Py_ssize_t size, first
+
+    enum:
+        FD_UPDATE_BLOCK
+
+    ctypedef struct fd_optimizer_args:
+        const fd_parameter *parameters
+        Py_ssize_t count
         double lr, weight_decay, eps, d1, d2, c1, c2, c3
 
 # dtype of an array as the tables know it; raises TypeError for any other.

@@ -145,14 +145,26 @@ typedef struct {
     const void *x;
     void *y;
     ptrdiff_t size;
-    uint64_t seed, threshold;           /* kept when word >= threshold */
+    ptrdiff_t channels, pixels;         /* of channels-last maps, in place of size */
+    uint64_t seed;
+    uint32_t threshold;                 /* kept when word >= threshold */
     double scale;
 } fd_dropout_args;
 
+/* One parameter of a network, with what its update reads and writes. */
 typedef struct {
     void *w;
     const void *dw;
     void *s1, *s2;                      /* state arrays, in the order of the signature */
+    ptrdiff_t size;
+    ptrdiff_t first;                    /* the number of its first block, counted over all */
+} fd_parameter;
+
+enum { FD_UPDATE_BLOCK = 256 };         /* elements; an array's last block may be shorter */
+
+typedef struct {
+    const fd_parameter *parameters;     /* then one more, whose `first` is the number of blocks */
+    ptrdiff_t count;
     double lr, weight_decay, eps;
     double d1, d2;                      /* decay rates: momentum, alpha, rho, beta1, beta2 */
     double c1, c2, c3;                  /* factors of the step, computed by the caller */
