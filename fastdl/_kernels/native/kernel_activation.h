@@ -59,7 +59,7 @@ static void K(softmax_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end)
     ptrdiff_t columns = args->columns;
     for (ptrdiff_t row = begin; row < end; row++) {
         const T *y = (const T *)args->x + row * columns, *dy = (const T *)args->dy + row * columns;
-        T *dx = (T *)args->y + row * columns, inner = K(dot)(dy, y, 1, columns);
+        T *dx = (T *)args->y + row * columns, inner = K(dot)(dy, y, columns);
         for (ptrdiff_t i = 0; i < columns; i++) dx[i] = y[i] * (dy[i] - inner);
     }
 }

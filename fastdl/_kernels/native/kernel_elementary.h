@@ -94,3 +94,13 @@ static inline T K(hyperbolic_tangent)(T x)
 #undef MANTISSA
 #undef BIAS
 #undef DEGREE
+
+static T K(dot)(const T *a, const T *b, ptrdiff_t count)
+{
+    V sum = {0};
+    ptrdiff_t i = 0;
+    for (; i + VL <= count; i += VL) sum += K(load)(a + i) * K(load)(b + i);
+    T total = K(lanes_sum)(sum);
+    for (; i < count; i++) total += a[i] * b[i];
+    return total;
+}
