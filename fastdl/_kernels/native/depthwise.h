@@ -38,7 +38,23 @@ static inline int fd_has_tiles(const fd_meeting *h, const fd_meeting *w)
         && (h->taps == 3 || h->taps == 5) && h->stride <= 2;
 }
 
-enum { FD_PATCH_BYTES = 32768 };
+/* Going up needs tiles, and pairs of outputs. */
+static inline int fd_can_go_up(const fd_meeting *h, const fd_meeting *w)
+{
+    return fd_has_tiles(h, w) && h->stride == 2 && h->outputs % 2 == 0 && w->outputs % 2 == 0
+        && w->outputs >= FD_TILE_COLUMNS
+        && (h->taps / 2 + h->padding) % 2 == 0 && (w->taps / 2 + w->padding) % 2 == 0;
+}
+
+/* A patch, and the vectors of one of its pixels, should not exceed these: a part of the second cache
+ * of a core, and as many lines side by side as are worth fetching ahead. Measured.
+ * lines that lie side by side. */
+enum { FD_PATCH_BYTES = 262144, FD_GROUP_BYTES = 512 };
+
+typedef struct {
+    ptrdiff_t row, rows, column, columns;       /* of outputs */
+    ptrdiff_t vector, vectors;                  /* of channels */
+} fd_block;
 
 typedef struct {
     ptrdiff_t rows, columns;            /* of outputs, at most */
@@ -47,16 +63,15 @@ typedef struct {
 
 /* Blocks as long as a row where that leaves room for a few rows; all even in size, as going up
  * needs, unless they are whole. `room` is the number of inputs that a block should not exceed. */
-static inline fd_blocking fd_block(const fd_meeting *h, const fd_meeting *w, ptrdiff_t room)
+static inline fd_blocking fd_choose_blocks(const fd_meeting *h, const fd_meeting *w,
+                                           ptrdiff_t room)
 {
     fd_blocking b = {h->outputs, w->outputs, 0};
-    ptrdiff_t parts = 1, few = fd_count_inputs(h, h->outputs < 8 ? h->outputs : 8);
-    while (b.columns > 8 && fd_count_inputs(w, b.columns) * few > room) {
-        parts++;
+    ptrdiff_t few = fd_count_inputs(h, h->outputs < 8 ? h->outputs : 8);
+    for (ptrdiff_t parts = 2; b.columns > 8 && fd_count_inputs(w, b.columns) * few > room; parts++)
         b.columns = fd_round_up((w->outputs + parts - 1) / parts, FD_TILE_COLUMNS);
-    }
-    for (parts = 2; b.rows > 2 && fd_count_inputs(w, b.columns) * fd_count_inputs(h, b.rows) > room;
-         parts++)
+    ptrdiff_t width = fd_count_inputs(w, b.columns);
+    for (ptrdiff_t parts = 2; b.rows > 2 && width * fd_count_inputs(h, b.rows) > room; parts++)
         b.rows = fd_round_up((h->outputs + parts - 1) / parts, FD_TILE_ROWS);
     if (b.columns > w->outputs) b.columns = w->outputs;
     if (b.rows > h->outputs) b.rows = h->outputs;
