@@ -147,6 +147,15 @@ CONV = {        # x, w, options
     "depthwise, twice the channels": ((2, 3, 9, 9), (6, 1, 3, 3), {
         "groups": 3, "stride": 2, "padding": 2, "dilation": 2}),
     "depthwise, wide": ((1, 2, 5, 70), (2, 1, 5, 5), {"groups": 2, "padding": 2}),
+    "depthwise, odd channels": ((2, 37, 14, 10), (37, 1, 3, 3), {"groups": 37, "padding": 1}),
+    "depthwise, stride": ((2, 35, 12, 18), (35, 1, 3, 3), {
+        "groups": 35, "stride": 2, "padding": 1}),
+    "depthwise, stride, odd size": ((2, 16, 9, 11), (16, 1, 3, 3), {
+        "groups": 16, "stride": 2, "padding": 1}),
+    "depthwise, 5x5, stride": ((2, 18, 14, 8), (18, 1, 5, 5), {
+        "groups": 18, "stride": 2, "padding": 2}),
+    "depthwise, many outputs": ((2, 17, 6, 9), (51, 1, 3, 3), {"groups": 17, "padding": 1}),
+    "depthwise, one output": ((3, 20, 3, 3), (20, 1, 3, 3), {"groups": 20}),
     "pointwise": ((3, 7, 5, 5), (9, 7, 1, 1), {}),
     "pointwise, stride": ((2, 7, 6, 5), (3, 7, 1, 1), {"stride": 2}),
     "deep and small": ((2, 40, 3, 3), (70, 40, 3, 3), {"padding": 1}),

@@ -6,7 +6,10 @@ stay in a core's cache, and a weight gradient into parts that are added up, or b
 
 import numpy as np
 
+cimport numpy as cnp
 from ..native._native cimport *
+
+cnp.import_array()
 
 cdef enum:
     STRIP_BYTES = 1 << 18   # a strip of what is read and written stays in a core's cache
@@ -83,12 +86,18 @@ cdef Py_ssize_t bytes_written(fd_conv_args *args, Py_ssize_t itemsize) noexcept:
     return args.window.OH * args.window.OW * (args.OC // args.groups) * itemsize
 
 
-cdef inline bint is_depthwise(fd_conv_args *args) noexcept:
-    return args.groups > 1 and args.groups == args.window.C
+include "_depthwise.pxi"
+
+
+cdef inline bint is_depthwise(object x, groups) except -1:
+    return groups > 1 and groups == x.shape[1]
 
 
 def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
     """See reference.conv2d."""
+    if is_depthwise(x, groups):
+        depthwise(x, w, b, residual, y, stride, padding, dilation, relu)
+        return
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(x)
     cdef double work = describe(&args, dtype, x, w, y, stride, padding, dilation, groups)
@@ -118,6 +127,9 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
 
 def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorithm):
     """See reference.conv2d_backward_input."""
+    if is_depthwise(dx, groups):
+        depthwise_backward_input(dy, w, dx, stride, padding, dilation)
+        return
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
     cdef double work = describe(&args, dtype, dx, w, dy, stride, padding, dilation, groups)
@@ -141,6 +153,9 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
 
 def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
     """See reference.conv2d_backward_weight."""
+    if is_depthwise(x, groups):
+        depthwise_backward_weight(dy, x, dw, db, stride, padding, dilation)
+        return
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
     cdef double work = describe(&args, dtype, x, dw, dy, stride, padding, dilation, groups)

@@ -67,6 +67,21 @@ cdef extern from "fastdl_native.h" nogil:
         void *packed
         Py_ssize_t together, row_parts, column_parts, dw_parts, channel_parts
 
+    ctypedef struct fd_depthwise_args:
+        fd_window window
+        Py_ssize_t OC
+        bint channels_last
+        const void *x
+        const void *w
+        const void *b
+        const void *dy
+        const void *residual
+        bint relu
+        void *y
+        void *dx
+        void *dw
+        Py_ssize_t row_cells, image_cells, channel_cells
+
     ctypedef struct fd_pool_args:
         fd_window window
         const void *x

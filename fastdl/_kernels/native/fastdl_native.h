@@ -102,6 +102,20 @@ typedef struct {
 
 typedef struct {
     fd_window window;
+    ptrdiff_t OC;                       /* a multiple of C */
+    int channels_last;                  /* all maps are */
+    const void *x, *w, *b, *dy;         /* inputs of the pass, the others NULL */
+    const void *residual;               /* added to y, before relu; NULL or maps apart from y */
+    int relu;
+    void *y, *dx;
+    void *dw;                           /* (image_cells, OC / C, KH KW + 1, C): a part of the sums
+                                           of dw in each, and behind the taps of db */
+    ptrdiff_t row_cells;                /* items for y and dx: N times so many bands of rows */
+    ptrdiff_t image_cells, channel_cells;       /* items for dw */
+} fd_depthwise_args;
+
+typedef struct {
+    fd_window window;
     const void *x;                      /* x, or dy on the way back */
     void *y;                            /* y, or dx on the way back */
     void *argmax;                       /* may be NULL on the way forward */

@@ -291,7 +291,7 @@ FD_INLINE void K(map_images)(const fd_norm_args *args, const K(norm_maps) *maps,
 
 /* ---- the steps, for images [n0, n1) and channels [c0, c1); rows have all channels ---- */
 
-static K(norm_maps) K(maps_of)(const fd_norm_args *args)
+static K(norm_maps) K(norm_maps_of)(const fd_norm_args *args)
 {
     if (args->backward)
         return (K(norm_maps)){args->x, args->dy, args->y, args->dresidual, args->dx};
@@ -325,7 +325,7 @@ static int K(scratch_of)(const fd_norm_args *args, ptrdiff_t channels, K(norm_sc
 static void K(norm_sums)(const fd_norm_args *args, ptrdiff_t n0, ptrdiff_t n1, ptrdiff_t c0,
                          ptrdiff_t c1, double *sum, double *product, void *space)
 {
-    K(norm_maps) maps = K(maps_of)(args);
+    K(norm_maps) maps = K(norm_maps_of)(args);
     int terms = args->by_rows ? FD_BY_ROWS : 0;
     if (args->backward)
         terms |= FD_EXTRA | (maps.gate ? FD_GATED : 0) | (maps.kept ? FD_KEPT : 0);
@@ -363,7 +363,7 @@ static K(norm_line) K(line_of)(const fd_norm_args *args, ptrdiff_t c)
 static void K(norm_map)(const fd_norm_args *args, ptrdiff_t n0, ptrdiff_t n1, ptrdiff_t c0,
                         ptrdiff_t c1, K(norm_line) *line, T *columns)
 {
-    K(norm_maps) maps = K(maps_of)(args);
+    K(norm_maps) maps = K(norm_maps_of)(args);
     int terms = args->by_rows ? FD_BY_ROWS : 0;
     if (!args->backward)
         terms |= FD_AFFINE | (maps.extra ? FD_EXTRA : 0) | (args->relu ? FD_RELU : 0);

@@ -57,14 +57,14 @@ static K(col_block) K(choose_col_block)(const fd_window *w)
 
 /* out[k, i] = in[i, k] for `lines` lines i of `count` elements, VL x VL at a time. With `over`, up to
  * VL elements after a line of `out` may be overwritten, before the next line is written. */
-static void K(transpose)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, ptrdiff_t count, T *out,
-                         ptrdiff_t out_step, int over)
+static void K(transpose_lines)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, ptrdiff_t count,
+                               T *out, ptrdiff_t out_step, int over)
 {
     ptrdiff_t k = 0, whole = over ? fd_round_up(lines, VL) : lines / VL * VL;
     for (; k + VL <= count; k += VL) {
         /* Backwards: what runs over the end of a line is the begin of the next one. */
         for (ptrdiff_t i = whole - VL; i >= 0; i -= VL)
-            K(transpose_block)(in + i * in_step + k, in_step, lines - i, 1,
+            K(transpose_block)(in + i * in_step + k, in_step, lines - i,
                                out + k * out_step + i, out_step);
         for (ptrdiff_t i = whole; i < lines; i++)
             for (ptrdiff_t j = k; j < k + VL; j++) out[j * out_step + i] = in[i * in_step + j];
@@ -90,7 +90,7 @@ static void K(pixel_rows)(const fd_im2col_args *args, const K(col_block) *block,
         for (ptrdiff_t t = 0; t < count; t++, fd_next_tap(&tap, w->KH, w->KW))
             K(copy_tap)(w, x + tap.c * w->H * w->W, tap.kh, tap.kw, row % w->OH, rows,
                         space + t * pixels);
-        K(transpose)(space, pixels, count, pixels, col + first, taps,
+        K(transpose_lines)(space, pixels, count, pixels, col + first, taps,
                      !last && first + count == taps && w->OW * taps >= VL);
     }
 }
@@ -145,7 +145,7 @@ static void K(col2im)(const void *p, ptrdiff_t begin, ptrdiff_t end)
             const T *from = col + (n * pixels + oh * w->OW) * taps + c * window;
             for (ptrdiff_t first = 0, count; first < stop; first += count) {
                 count = FD_MIN(block.taps, stop - first);
-                K(transpose)(from + first, taps, rows * w->OW, count, space, rows * w->OW, 1);
+                K(transpose_lines)(from + first, taps, rows * w->OW, count, space, rows * w->OW, 1);
                 fd_tap tap = fd_tap_at(first, w->KH, w->KW);
                 for (ptrdiff_t t = 0; t < count; t++, fd_next_tap(&tap, w->KH, w->KW))
                     K(add_tap)(w, x + (i + tap.c) * plane, tap.kh, tap.kw, oh, rows,
