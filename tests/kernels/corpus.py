@@ -483,6 +483,8 @@ for kernel, (states, options) in UPDATES.items():
     for name, shape in SHAPES.items():
         for weight_decay in (0.0, 0.05):
             arrays = {"w": normal(*shape), "dw": normal(*shape)}
+            if arrays["dw"].size == 1:      # no larger result beside one that cancels
+                arrays["dw"] = np.abs(arrays["dw"])
             # Sums of squares are never negative; the others may be, but need not.
             arrays |= {state: np.square(normal(*shape)) for state in states.split()}
             # w - step may cancel: errors are relative to the largest parameter.

@@ -83,7 +83,8 @@ static void K(softmax_backward)(const void *p, ptrdiff_t begin, ptrdiff_t end)
         ptrdiff_t i = 0;
         for (; i + VL <= columns; i += VL) products += K(load)(dy + i) * K(load)(y + i);
         if (i < columns)
-            products += K(load_first)(dy + i, columns - i, 0) * K(load_first)(y + i, columns - i, 0);
+            products += K(load_first)(dy + i, columns - i, 0)
+                      * K(load_first)(y + i, columns - i, 0);
         T inner = K(lanes_sum)(products);
         for (i = 0; i < columns; i += VL) {
             ptrdiff_t count = columns - i;

@@ -7,8 +7,8 @@
  *
  *     out = (x - mean) factor + offset + extra scale,
  *
- * with the residual or dy as `extra`. The second pass goes from the last image to the first, because
- * the last ones are still in the cache.
+ * with the residual or dy as `extra`. The second pass goes from the last image to the first: the
+ * last ones are still in the cache.
  */
 
 /* The maps of a pass; those that its terms do not name are never touched. */
@@ -91,20 +91,20 @@ FD_INLINE void K(sum_planes)(const fd_norm_args *args, const K(norm_maps) *maps,
         }
 }
 
-/* A wide row: `together` images of C * L columns. Arrays of columns are filled up to whole vectors. */
+/* A wide row: `together` images of C * L columns. Arrays of columns end with a whole vector. */
 typedef struct {
     ptrdiff_t together, columns, places;
 } K(norm_row);
 
-static K(norm_row) K(row_of)(const fd_norm_args *args)
+static K(norm_row) K(norm_row_of)(const fd_norm_args *args)
 {
     ptrdiff_t together = fd_images_together(args->C * args->L, 4 * VL);
     ptrdiff_t columns = together * args->C * args->L;
     return (K(norm_row)){together, columns, (columns + VL - 1) / VL * VL};
 }
 
-/* Give every column the value of its channel, and 0 to what fills it up. Values are `step` apart. */
-static void K(spread)(const fd_norm_args *args, const K(norm_row) *row, const T *of_channel,
+/* Give every column the value of its channel, and 0 to what fills it up. Values: `step` apart. */
+static void K(norm_spread)(const fd_norm_args *args, const K(norm_row) *row, const T *of_channel,
                       ptrdiff_t step, T *out)
 {
     ptrdiff_t C = args->C, L = args->L;
@@ -119,7 +119,8 @@ static void K(spread)(const fd_norm_args *args, const K(norm_row) *row, const T 
 }
 
 /* Add what the columns hold to the sums of their channels. */
-static void K(fold)(const fd_norm_args *args, const K(norm_row) *row, const T *columns, double *sum)
+static void K(norm_fold)(const fd_norm_args *args, const K(norm_row) *row, const T *columns,
+                         double *sum)
 {
     ptrdiff_t C = args->C, L = args->L;
     for (ptrdiff_t image = 0; image < row->together; image++, columns += C * L)
@@ -182,10 +183,10 @@ FD_INLINE void K(sum_rows)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t 
 FD_INLINE void K(sum_images)(const fd_norm_args *args, const K(norm_maps) *maps, ptrdiff_t n0,
                              ptrdiff_t n1, double *sum, double *product, T *space, const int terms)
 {
-    K(norm_row) row = K(row_of)(args);
+    K(norm_row) row = K(norm_row_of)(args);
     T *mean = space, *sums = mean + row.places, *products = sums + row.places;
     ptrdiff_t i = n0 * args->C * args->L, end = n1 * args->C * args->L, width = row.columns;
-    K(spread)(args, &row, args->mean, 1, mean);
+    K(norm_spread)(args, &row, args->mean, 1, mean);
     while (i < end) {
         ptrdiff_t stop = FD_MIN(end, i + FD_NORM_ROWS * width);
         memset(sums, 0, (size_t)row.places * 2 * sizeof(T));
@@ -195,14 +196,14 @@ FD_INLINE void K(sum_images)(const fd_norm_args *args, const K(norm_maps) *maps,
             K(sum_rows)(maps, i, columns, height, mean, sums, products, terms);
             i += height * columns;
         }
-        K(fold)(args, &row, sums, sum);
-        K(fold)(args, &row, products, product);
+        K(norm_fold)(args, &row, sums, sum);
+        K(norm_fold)(args, &row, products, product);
     }
 }
 
 /* ---- the result ---- */
 
-FD_INLINE V K(result)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t count,
+FD_INLINE V K(norm_result)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t count,
                       const K(norm_lines) *lines, const int terms)
 {
     V out = {0};
@@ -224,9 +225,10 @@ FD_INLINE void K(map_planes)(const fd_norm_args *args, const K(norm_maps) *maps,
                                    zero + own->scale};
             ptrdiff_t i = (n * args->C + c) * args->L, end = i + args->L;
             for (; i + VL <= end; i += VL)
-                K(store)(maps->out + i, K(result)(maps, i, VL, &lines, terms));
+                K(store)(maps->out + i, K(norm_result)(maps, i, VL, &lines, terms));
             if (i < end)
-                K(store_first)(maps->out + i, K(result)(maps, i, end - i, &lines, terms), end - i);
+                K(store_first)(maps->out + i, K(norm_result)(maps, i, end - i, &lines, terms),
+                               end - i);
         }
 }
 
@@ -245,7 +247,7 @@ FD_INLINE void K(map_block)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t
 #pragma GCC unroll 4
         for (int k = 0; k < vectors; k++) {
             ptrdiff_t i = begin + k * VL;
-            K(store)(maps->out + i, K(result)(maps, i, VL, &lines[k], terms));
+            K(store)(maps->out + i, K(norm_result)(maps, i, VL, &lines[k], terms));
         }
     }
 }
@@ -255,7 +257,7 @@ FD_INLINE void K(map_rest)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t coun
 {
     K(norm_lines) lines = {K(load)(line), K(load)(line + places), K(load)(line + 2 * places),
                            K(load)(line + 3 * places)};
-    K(store_first)(maps->out + i, K(result)(maps, i, count, &lines, terms), count);
+    K(store_first)(maps->out + i, K(norm_result)(maps, i, count, &lines, terms), count);
 }
 
 FD_INLINE void K(map_rows)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t columns, int height,
@@ -274,7 +276,7 @@ FD_INLINE void K(map_rows)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t 
 FD_INLINE void K(map_images)(const fd_norm_args *args, const K(norm_maps) *maps, ptrdiff_t n0,
                              ptrdiff_t n1, const T *line, const int terms)
 {
-    K(norm_row) row = K(row_of)(args);
+    K(norm_row) row = K(norm_row_of)(args);
     ptrdiff_t begin = n0 * args->C * args->L, end = n1 * args->C * args->L, width = row.columns;
     ptrdiff_t block = FD_MAX(FD_NORM_BLOCK / width, 1) * width;
     for (ptrdiff_t stop = end, i; stop > begin; stop = i) {
@@ -308,7 +310,7 @@ typedef struct {
 static int K(scratch_of)(const fd_norm_args *args, ptrdiff_t channels, K(norm_scratch) *scratch)
 {
     size_t own = (size_t)channels * (2 * sizeof(double) + sizeof(K(norm_line)));
-    size_t space = args->by_rows ? (size_t)K(row_of)(args).places * 4 * sizeof(T)
+    size_t space = args->by_rows ? (size_t)K(norm_row_of)(args).places * 4 * sizeof(T)
                                  : (size_t)channels * 2 * sizeof(V);
     scratch->sum = fd_scratch(own + space);
     if (!scratch->sum) return 0;
@@ -373,10 +375,11 @@ static void K(norm_map)(const fd_norm_args *args, ptrdiff_t n0, ptrdiff_t n1, pt
     if (maps.kept) maps.extra = maps.kept;              /* which has passed the gate */
     for (ptrdiff_t c = c0; c < c1; c++) line[c - c0] = K(line_of)(args, c);
     if (args->by_rows) {
-        K(norm_row) row = K(row_of)(args);
+        K(norm_row) row = K(norm_row_of)(args);
         const T *field[] = {&line->mean, &line->factor, &line->offset, &line->scale};
         for (int k = 0; k < 4; k++)
-            K(spread)(args, &row, field[k], sizeof *line / sizeof(T), columns + k * row.places);
+            K(norm_spread)(args, &row, field[k], sizeof *line / sizeof(T),
+                           columns + k * row.places);
     }
 #define PLANES(terms) K(map_planes)(args, &maps, n0, n1, c0, c1, line, terms)
 #define ROWS(terms) K(map_images)(args, &maps, n0, n1, columns, terms)
@@ -445,8 +448,8 @@ static void K(norm_finish)(const fd_norm_args *args, ptrdiff_t c, double sum, do
 
 /* ---- the kernels ---- */
 
-/* All steps at once, over planes. Items: channels. As many at a time as the cache holds, if that makes
- * runs of memory that are worth reading. */
+/* All steps at once, over planes. Items: channels. Small planes go several channels at a time, as
+ * many as the cache holds, so that memory is read in longer runs. */
 static void K(batch_norm_by_channels)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_norm_args *args = p;
