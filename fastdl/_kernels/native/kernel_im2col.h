@@ -43,55 +43,37 @@ static void K(add_tap)(const fd_window *w, T *plane, ptrdiff_t kh, ptrdiff_t kw,
 
 typedef struct {
     ptrdiff_t rows, pixels;             /* of outputs at once */
-    ptrdiff_t taps;                     /* at once, a multiple of VL */
+    ptrdiff_t taps;                     /* at once */
 } K(col_block);
 
 static K(col_block) K(choose_col_block)(const fd_window *w)
 {
     K(col_block) block;
-    block.rows = FD_MAX(FD_MIN(128 / FD_MAX(w->OW, 1), w->OH), 1);
+    block.rows = FD_MAX(FD_MIN(64 / FD_MAX(w->OW, 1), w->OH), 1);
     block.pixels = block.rows * w->OW;
-    block.taps = FD_MAX(16384 / FD_MAX(block.pixels, 1) / VL, 1) * VL;      /* they stay in L2 */
+    block.taps = FD_MAX(262144 / (ptrdiff_t)sizeof(T) / FD_MAX(block.pixels, 1), VL);   /* in L2 */
     return block;
 }
 
-/* out[k, i] = in[i, k] for `lines` lines i of `count` elements, VL x VL at a time. With `over`, up to
- * VL elements after a line of `out` may be overwritten, before the next line is written. */
-static void K(transpose_lines)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, ptrdiff_t count,
-                               T *out, ptrdiff_t out_step, int over)
-{
-    ptrdiff_t k = 0, whole = over ? fd_round_up(lines, VL) : lines / VL * VL;
-    for (; k + VL <= count; k += VL) {
-        /* Backwards: what runs over the end of a line is the begin of the next one. */
-        for (ptrdiff_t i = whole - VL; i >= 0; i -= VL)
-            K(transpose_block)(in + i * in_step + k, in_step, lines - i,
-                               out + k * out_step + i, out_step);
-        for (ptrdiff_t i = whole; i < lines; i++)
-            for (ptrdiff_t j = k; j < k + VL; j++) out[j * out_step + i] = in[i * in_step + j];
-    }
-    for (; k < count; k++)
-        for (ptrdiff_t i = 0; i < lines; i++) out[k * out_step + i] = in[i * in_step + k];
-}
-
-/* Rows of `col` from output row `row` on (through all images), one image's; `last` if they are the
- * last of this thread. */
-static void K(pixel_rows)(const fd_im2col_args *args, const K(col_block) *block, ptrdiff_t row,
-                          ptrdiff_t rows, int last, T *space)
+/* `rows` rows of outputs of one image, from row `row` through all images on. */
+static void K(rows_of_pixels)(const fd_im2col_args *args, const K(col_block) *block, ptrdiff_t row,
+                              ptrdiff_t rows, T *space)
 {
     const fd_window *w = &args->window;
     const T *x = (const T *)args->source + row / w->OH * w->C * w->H * w->W;
     ptrdiff_t taps = w->C * w->KH * w->KW, pixels = rows * w->OW;
     T *col = (T *)args->target + row * w->OW * taps;
-    /* The last taps first: what runs over is the begin of the next pixel. */
-    for (ptrdiff_t first = (taps - 1) / block->taps * block->taps; first >= 0;
-         first -= block->taps) {
-        ptrdiff_t count = FD_MIN(block->taps, taps - first);
+    for (ptrdiff_t first = 0, count; first < taps; first += count) {
+        count = FD_MIN(block->taps, taps - first);
         fd_tap tap = fd_tap_at(first, w->KH, w->KW);
         for (ptrdiff_t t = 0; t < count; t++, fd_next_tap(&tap, w->KH, w->KW))
             K(copy_tap)(w, x + tap.c * w->H * w->W, tap.kh, tap.kw, row % w->OH, rows,
                         space + t * pixels);
-        K(transpose_lines)(space, pixels, count, pixels, col + first, taps,
-                     !last && first + count == taps && w->OW * taps >= VL);
+        /* A few pixels after another, so that `col` is written in its own order. */
+        for (ptrdiff_t i = 0; i < pixels; i += VL) {
+            ptrdiff_t some = FD_MIN(pixels, VL), at = FD_MIN(i, pixels - some);
+            K(transpose)(space + at, pixels, count, some, col + at * taps + first, taps);
+        }
     }
 }
 
@@ -109,11 +91,11 @@ static void K(im2col)(const void *p, ptrdiff_t begin, ptrdiff_t end)
         return;
     }
     K(col_block) block = K(choose_col_block)(w);
-    T *space = fd_scratch((size_t)(block.taps * block.pixels + VL) * sizeof(T));
+    T *space = fd_scratch((size_t)(block.taps * block.pixels) * sizeof(T));
     if (!space) return;
     for (ptrdiff_t row = begin, rows; row < end; row += rows) {
         rows = FD_MIN(FD_MIN(block.rows, w->OH - row % w->OH), end - row);
-        K(pixel_rows)(args, &block, row, rows, row + rows == end, space);
+        K(rows_of_pixels)(args, &block, row, rows, space);
     }
 }
 
@@ -134,7 +116,7 @@ static void K(col2im)(const void *p, ptrdiff_t begin, ptrdiff_t end)
         return;
     }
     K(col_block) block = K(choose_col_block)(w);
-    T *space = fd_scratch((size_t)(block.taps * block.pixels + VL) * sizeof(T));
+    T *space = fd_scratch((size_t)(block.taps * block.pixels) * sizeof(T));
     if (!space) return;
     /* Neighbouring planes of one image together: their taps are neighbours in a row of `col`. */
     for (ptrdiff_t i = begin, planes; i < end; i += planes) {
@@ -145,7 +127,7 @@ static void K(col2im)(const void *p, ptrdiff_t begin, ptrdiff_t end)
             const T *from = col + (n * pixels + oh * w->OW) * taps + c * window;
             for (ptrdiff_t first = 0, count; first < stop; first += count) {
                 count = FD_MIN(block.taps, stop - first);
-                K(transpose_lines)(from + first, taps, rows * w->OW, count, space, rows * w->OW, 1);
+                K(transpose)(from + first, taps, rows * w->OW, count, space, rows * w->OW);
                 fd_tap tap = fd_tap_at(first, w->KH, w->KW);
                 for (ptrdiff_t t = 0; t < count; t++, fd_next_tap(&tap, w->KH, w->KW))
                     K(add_tap)(w, x + (i + tap.c) * plane, tap.kh, tap.kw, oh, rows,

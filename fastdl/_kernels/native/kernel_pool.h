@@ -18,9 +18,9 @@
     }
 
 POOLING(max_pool2d, pool_planes, pool_pixels, 1)
-POOLING(max_pool2d_backward, gather_planes, gather_at_pixels, 1)
+POOLING(max_pool2d_backward, unpool_planes, unpool_pixels, 1)
 POOLING(avg_pool2d, pool_planes, pool_pixels, 0)
-POOLING(avg_pool2d_backward, gather_planes, gather_at_pixels, 0)
+POOLING(avg_pool2d_backward, unpool_planes, unpool_pixels, 0)
 POOLING(global_max_pool2d, pool_maps, pool_blocks, 1)
 POOLING(global_max_pool2d_backward, spread_maps, spread_pixels, 1)
 POOLING(global_avg_pool2d, pool_maps, pool_blocks, 0)

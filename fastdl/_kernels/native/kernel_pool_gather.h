@@ -120,7 +120,7 @@ FD_INLINE void K(gather_row)(const fd_pool_args *args, const K(gathering) *job, 
 }
 
 /* Items: rows of inputs. */
-FD_INLINE void K(gather_planes)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff_t end,
+FD_INLINE void K(unpool_planes)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff_t end,
                                 int maximum)
 {
     const fd_window *w = &args->window;

@@ -101,7 +101,7 @@ FD_INLINE void K(gather_pixel)(const fd_pool_args *args, ptrdiff_t first, ptrdif
 }
 
 /* Items: rows of inputs. */
-FD_INLINE void K(gather_at_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff_t end,
+FD_INLINE void K(unpool_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff_t end,
                                 int maximum)
 {
     const fd_window *w = &args->window;
