@@ -62,11 +62,11 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     def value(self, y: np.ndarray, t: Any) -> tuple[float, tuple[Any, ...]]:
-        loss, p = ops.softmax_cross_entropy(y, t, return_probabilities=True)
-        return loss, (p, t)
+        loss, dy = ops.softmax_cross_entropy_with_gradient(y, t)
+        return loss, (dy,)
 
-    def gradient(self, p: np.ndarray, t: Any) -> np.ndarray:
-        return ops.softmax_cross_entropy_backward(p, t)
+    def gradient(self, dy: np.ndarray) -> np.ndarray:
+        return dy
 
     def count_correct(self, y: np.ndarray, t: Any) -> int:
         return int((y.argmax(axis=1) == _classes(t)).sum())

@@ -53,7 +53,9 @@ OPERATIONS = {
     "softmax": Operation("activation", ("softmax", "softmax_backward")),
     "softmax_cross_entropy": Operation("loss", (
         "softmax_cross_entropy", "softmax_cross_entropy_backward",
-        "softmax_cross_entropy_dense", "softmax_cross_entropy_dense_backward")),
+        "softmax_cross_entropy_with_gradient",
+        "softmax_cross_entropy_dense", "softmax_cross_entropy_dense_backward",
+        "softmax_cross_entropy_dense_with_gradient")),
     "cross_entropy": Operation("loss", ("cross_entropy", "cross_entropy_backward")),
     "mse": Operation("loss", ("mse", "mse_backward")),
     "binary_cross_entropy": Operation("loss", (

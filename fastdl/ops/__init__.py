@@ -31,6 +31,7 @@ from .loss import (
     mse_backward,
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
+    softmax_cross_entropy_with_gradient,
 )
 from .optimizer import (
     adadelta_update,
@@ -64,5 +65,6 @@ __all__ = [
     "linear_backward", "max_pool2d", "max_pool2d_backward", "momentum_update", "mse",
     "mse_backward", "multiply", "nadam_update", "nesterov_update", "relu", "relu_backward",
     "rmsprop_update", "sgd_update", "sigmoid", "sigmoid_backward", "softmax", "softmax_backward",
-    "softmax_cross_entropy", "softmax_cross_entropy_backward", "tanh", "tanh_backward",
+    "softmax_cross_entropy", "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_with_gradient", "tanh", "tanh_backward",
 ]

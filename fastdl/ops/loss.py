@@ -27,7 +27,7 @@ def _like(operation: str, name: str, t: Any, x: Array) -> Array:
 
 
 def _mean(losses: Array) -> float:
-    return float(losses.mean(dtype=np.float64))
+    return float(np.add.reduce(losses, dtype=np.float64)) / losses.size
 
 
 # ---- softmax + cross-entropy ----
@@ -42,11 +42,13 @@ def _targets(operation: str, x: Array, t: Any) -> tuple[str, Array]:
                          f"over classes {x.shape}, got {t.shape}")
     if t.dtype.kind not in "iu":
         raise DTypeError(f"{operation}: class indices t must be integers, got {t.dtype}")
-    if t.size and (t.min() < 0 or t.max() >= x.shape[1]):
+    labels = t if t.dtype == np.int64 and t.flags.carray else t.astype(np.int64, "C")
+    # As unsigned numbers negative ones are the largest: one pass finds both kinds of mistakes.
+    if labels.view(np.uint64).max(initial=0) >= x.shape[1]:
         wrong = t[(t < 0) | (t >= x.shape[1])][0]
         raise ArgumentError(f"{operation}: t has label {wrong}, but x has {x.shape[1]} classes "
                             f"(0 to {x.shape[1] - 1}): x {x.shape}")
-    return "", np.require(t, np.int64, ["C", "A"])
+    return "", labels
 
 
 def _scores(operation: str, name: str, x: Any) -> Array:
@@ -89,6 +91,33 @@ def softmax_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
     dx = np.empty(p.shape, p.dtype)
     kernel(f"softmax_cross_entropy{suffix}_backward", p, backend)(p, t, dx, dloss / len(p))
     return dx
+
+
+def softmax_cross_entropy_with_gradient(x: Any, t: Any, dloss: float = 1.0, *,
+                                        backend: str | None = None) -> tuple[float, Array]:
+    """`softmax_cross_entropy` and its gradient in one pass over the scores.
+
+    Parameters
+    ----------
+    x : (N, C) scores
+    t : (N,) class indices, or (N, C) probabilities (one-hot, smoothed or mixed)
+    dloss : gradient of the loss
+
+    Returns
+    -------
+    loss : float
+    dx : (N, C), ``(softmax(x) - t) / N * dloss``
+
+    >>> softmax_cross_entropy_with_gradient(np.zeros((1, 2)), np.array([1]))[1]
+    array([[ 0.5, -0.5]])
+    """
+    name = "softmax_cross_entropy_with_gradient"
+    x = _scores(name, "x", x)
+    suffix, t = _targets(name, x, t)
+    dx, losses = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    run = kernel(f"softmax_cross_entropy{suffix}_with_gradient", x, backend)
+    run(x, t, dx, losses, dloss / len(x))
+    return _mean(losses), dx
 
 
 # ---- losses between arrays of one shape ----

@@ -93,7 +93,7 @@ def _native(w: Array) -> Array:
 
 def _update(name: str, *arrays: Any, options: tuple[float, ...], backend: str | None) -> None:
     """Take a step with one array of each kind, or a list of them."""
-    if not isinstance(arrays[0], list | tuple):
+    if not all(isinstance(given, list | tuple) for given in arrays[:2]):
         Update(name, *([array] for array in arrays), labels=("",))(*options, backend=backend)
         return
     for key, given in zip(("w", "dw", *STATES[name]), arrays, strict=True):

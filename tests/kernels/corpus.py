@@ -435,6 +435,8 @@ for name, x in SOFTMAX.items():
              {"x": x, "t": t}, terms=terms, return_probabilities=True)
         case(f"softmax_cross_entropy{suffix}_backward", title, ops.softmax_cross_entropy_backward,
              {"p": y, "t": t}, terms=x.shape[1] + 1, dloss=0.7)
+        case(f"softmax_cross_entropy{suffix}_with_gradient", title,
+             ops.softmax_cross_entropy_with_gradient, {"x": x, "t": t}, terms=terms, dloss=0.7)
 
 EDGES = np.array([[0.0, 1.0, 0.5, 1e-37, 1 - 2**-24], [1.0, 0.0, 0.25, 1e-12, 1e-3]])
 PAIRS = {       # predictions and targets, both in [0, 1]
@@ -460,6 +462,9 @@ for kernel, predicted in [("mse", "y"), ("cross_entropy", "p"), ("binary_cross_e
 for size in (1000, 0, 1, 3, 4, 5, 63, 64, 65, 70_001):
     for p, seed in [(0.5, 0), (0.15, 2**64 - 1)]:
         case("dropout", f"{size} elements, p {p}", ops.dropout, {"x": normal(size)}, p=p, seed=seed)
+for shape in ((2, 19, 4, 6), (3, 5, 7, 3), (2, 33, 1, 9), (1, 16, 8, 8), (2, 64, 13, 15), (0, 3, 2, 2)):
+    case("dropout", f"maps {shape}", ops.dropout, {"x": normal(*shape)}, p=0.4, seed=2**40 + 3)
+case("dropout", "all but all dropped", ops.dropout, {"x": normal(9, 9)}, p=1 - 2**-40, seed=5)
 case("dropout", "nothing dropped", ops.dropout, {"x": normal(9, 9)}, p=0.0, seed=5)
 case("dropout", "nearly all dropped", ops.dropout, {"x": normal(9, 9)}, p=1 - 2**-20, seed=5)
 case("dropout", "NaN and infinities", ops.dropout, {"x": poisoned(normal(5, 31))}, p=0.5, seed=9)

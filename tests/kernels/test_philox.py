@@ -45,3 +45,20 @@ def test_dropped_share():
     y = ops.dropout(np.ones(100_000), 0.3, seed=1)
     # Five standard deviations of a binomial.
     assert abs((y == 0).mean() - 0.3) < 5 * np.sqrt(0.3 * 0.7 / 100_000)
+
+
+@pytest.mark.parametrize("backend", ["cython", "numba", "reference"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [
+    (2, 3, 4, 4), (3, 5, 7, 3), (1, 17, 1, 2), (2, 33, 9), (2, 40, 4, 3, 2), (0, 3, 2, 2),
+    (2, 3, 0, 2), (1, 70, 31, 33), (4, 1, 2, 2)])
+def test_channels_last_maps_drop_the_same_elements(shape, dtype, backend, rng, need_backend):
+    """And the result has their layout, so that backward may meet the other one."""
+    need_backend(backend)
+    x = rng.standard_normal(shape).astype(dtype)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for p in (0.0, 0.3, 1.0):
+        expected = ops.dropout(x, p, seed=2**63 + 12345, backend="reference")
+        y = ops.dropout(last, p, seed=2**63 + 12345, backend=backend)
+        np.testing.assert_array_equal(y, expected)
+        assert y.strides == last.strides or y.size == 0

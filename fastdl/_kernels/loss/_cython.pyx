@@ -43,6 +43,16 @@ def softmax_cross_entropy_backward(p, t, dx, scale):
     run(FD_softmax_cross_entropy_backward, dtype, &args, len(p), 1.0 * p.size)
 
 
+def softmax_cross_entropy_with_gradient(x, t, dx, loss, scale):
+    """See reference.softmax_cross_entropy_with_gradient."""
+    cdef fd_loss_args args
+    cdef fd_dtype dtype = set_labelled_rows(&args, x, t)
+    args.dx = buffer2(dx, dtype, len(x), args.columns)
+    args.loss = buffer1(loss, dtype, len(x))
+    args.scale = scale
+    run(FD_softmax_cross_entropy_with_gradient, dtype, &args, len(x), <double> EXP_WORK * x.size)
+
+
 def softmax_cross_entropy_dense(x, t, p, loss):
     """See reference.softmax_cross_entropy_dense."""
     cdef fd_loss_args args
@@ -59,6 +69,16 @@ def softmax_cross_entropy_dense_backward(p, t, dx, scale):
     args.dx = buffer2(dx, dtype, len(p), args.columns)
     args.scale = scale
     run(FD_softmax_cross_entropy_dense_backward, dtype, &args, len(p), 1.0 * p.size)
+
+
+def softmax_cross_entropy_dense_with_gradient(x, t, dx, loss, scale):
+    """See reference.softmax_cross_entropy_dense_with_gradient."""
+    cdef fd_loss_args args
+    cdef fd_dtype dtype = set_rows(&args, x, t)
+    args.dx = buffer2(dx, dtype, len(x), args.columns)
+    args.loss = buffer1(loss, dtype, len(x))
+    args.scale = scale
+    run(FD_softmax_cross_entropy_dense_with_gradient, dtype, &args, len(x), <double> EXP_WORK * x.size)
 
 
 def cross_entropy(p, t, loss, eps):

@@ -33,11 +33,12 @@ def _sum_over_row(term):
 
 
 @helper
-def _softmax_row(x, p):
-    """Fill `p` with softmax(x); return what to subtract from x for log(p), in two parts."""
+def _softmax_row(x, p, scale):
+    """Fill ``p = scale * softmax(x)``; return what to subtract from x for log(p), in two parts."""
     largest, denominator = exp_row(x, p)
+    factor = scale / denominator
     for j in range(p.size):
-        p[j] /= denominator
+        p[j] *= factor
     return largest, np.log(denominator)
 
 
@@ -45,7 +46,7 @@ def _softmax_row(x, p):
 def _softmax_cross_entropy(x, t, p, loss):
     for i in prange(x.shape[0]):
         row = x[i]
-        largest, log_denominator = _softmax_row(row, p[i])
+        largest, log_denominator = _softmax_row(row, p[i], p.dtype.type(1))
         if 0 <= t[i] < row.size:
             loss[i] = log_denominator - (row[t[i]] - largest)
         else:
@@ -69,6 +70,21 @@ def softmax_cross_entropy_backward(p, t, dx, scale):
     _softmax_cross_entropy_backward(const(p), const(t), dx, dx.dtype.type(scale))
 
 
+@parallel
+def _softmax_cross_entropy_with_gradient(x, t, dx, loss, scale):
+    for i in prange(x.shape[0]):
+        row, dx_row = x[i], dx[i]
+        largest, log_denominator = _softmax_row(row, dx_row, scale)
+        loss[i] = 0
+        if 0 <= t[i] < row.size:
+            loss[i] = log_denominator - (row[t[i]] - largest)
+            dx_row[t[i]] -= scale
+
+
+def softmax_cross_entropy_with_gradient(x, t, dx, loss, scale):
+    _softmax_cross_entropy_with_gradient(const(x), const(t), dx, loss, dx.dtype.type(scale))
+
+
 @_sum_over_row
 def _dense_loss(x, t, shifts):
     # 0 * -inf is 0 here: a class of target 0 adds nothing however unlikely it is.
@@ -78,7 +94,7 @@ def _dense_loss(x, t, shifts):
 @parallel
 def _softmax_cross_entropy_dense(x, t, p, loss):
     for i in prange(x.shape[0]):
-        loss[i] = -_dense_loss(x[i], t[i], _softmax_row(x[i], p[i]))
+        loss[i] = -_dense_loss(x[i], t[i], _softmax_row(x[i], p[i], p.dtype.type(1)))
 
 
 def softmax_cross_entropy_dense(x, t, p, loss):
@@ -96,6 +112,19 @@ def _softmax_cross_entropy_dense_backward(p, t, dx, scale):
 
 def softmax_cross_entropy_dense_backward(p, t, dx, scale):
     _softmax_cross_entropy_dense_backward(const(p), const(t), dx, p.dtype.type(scale))
+
+
+@parallel
+def _softmax_cross_entropy_dense_with_gradient(x, t, dx, loss, scale):
+    for i in prange(x.shape[0]):
+        t_row, dx_row = t[i], dx[i]
+        loss[i] = -_dense_loss(x[i], t_row, _softmax_row(x[i], dx_row, scale * total(t_row)))
+        for j in range(dx_row.size):
+            dx_row[j] -= t_row[j] * scale
+
+
+def softmax_cross_entropy_dense_with_gradient(x, t, dx, loss, scale):
+    _softmax_cross_entropy_dense_with_gradient(const(x), const(t), dx, loss, dx.dtype.type(scale))
 
 
 @_sum_over_row

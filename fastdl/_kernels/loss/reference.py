@@ -33,6 +33,12 @@ def softmax_cross_entropy_backward(p, t, dx, scale):
     dx *= dx.dtype.type(scale)
 
 
+def softmax_cross_entropy_with_gradient(x, t, dx, loss, scale):
+    """Both at once: fill `loss`, and `dx` with its gradient."""
+    softmax_cross_entropy(x, t, dx, loss)
+    softmax_cross_entropy_backward(dx, t, dx, scale)
+
+
 def softmax_cross_entropy_dense(x, t, p, loss):
     """The same for targets given as distributions: loss = -sum(t * log p)."""
     log_p = _log_softmax(x)
@@ -44,6 +50,12 @@ def softmax_cross_entropy_dense(x, t, p, loss):
 def softmax_cross_entropy_dense_backward(p, t, dx, scale):
     """Fill ``dx = scale * (p * sum(t) - t)``."""
     dx[...] = (p * t.sum(axis=1, keepdims=True) - t) * p.dtype.type(scale)
+
+
+def softmax_cross_entropy_dense_with_gradient(x, t, dx, loss, scale):
+    """Both at once: fill `loss`, and `dx` with its gradient."""
+    softmax_cross_entropy_dense(x, t, dx, loss)
+    softmax_cross_entropy_dense_backward(dx, t, dx, scale)
 
 
 def cross_entropy(p, t, loss, eps):

@@ -24,7 +24,9 @@ cdef extern from "fastdl_native.h" nogil:
         FD_sigmoid, FD_sigmoid_backward, FD_tanh, FD_tanh_backward
         FD_softmax, FD_softmax_backward
         FD_softmax_cross_entropy, FD_softmax_cross_entropy_backward
+        FD_softmax_cross_entropy_with_gradient
         FD_softmax_cross_entropy_dense, FD_softmax_cross_entropy_dense_backward
+        FD_softmax_cross_entropy_dense_with_gradient
         FD_cross_entropy, FD_cross_entropy_backward, FD_mse, FD_mse_backward
         FD_binary_cross_entropy, FD_binary_cross_entropy_backward
         FD_dropout, FD_dropout_channels_last

@@ -9,10 +9,15 @@
 #define CONST_ROW(field) ((const T *)args->field + row * columns)
 #define LABEL (((const int64_t *)args->t)[row])
 
-/* p = softmax(x); returns log(sum(exp(x))). */
-static double K(softmax_row)(const T *x, T *p, ptrdiff_t columns)
+static int K(is_class)(int64_t label, ptrdiff_t columns)
 {
-    T max, sum = K(shifted_exp)(x, p, columns, &max), factor = 1 / sum;
+    return (uint64_t)label < (uint64_t)columns;
+}
+
+/* p = scale * softmax(x); returns log(sum(exp(x))). */
+static double K(softmax_row)(const T *x, T *p, ptrdiff_t columns, T scale)
+{
+    T max, sum = K(shifted_exp)(x, p, columns, &max), factor = scale / sum;
     for (ptrdiff_t i = 0; i < columns; i++) p[i] *= factor;
     return (double)max + log((double)sum);
 }
@@ -21,8 +26,8 @@ static void K(softmax_cross_entropy)(const void *p, ptrdiff_t begin, ptrdiff_t e
 {
     LOSS_ROWS {
         const T *x = CONST_ROW(x);
-        double log_sum = K(softmax_row)(x, ROW(p), columns);
-        int known = (uint64_t)LABEL < (uint64_t)columns;
+        double log_sum = K(softmax_row)(x, ROW(p), columns, 1);
+        int known = K(is_class)(LABEL, columns);
         ((T *)args->loss)[row] = known ? (T)(log_sum - (double)x[LABEL]) : 0;
     }
 }
@@ -33,18 +38,39 @@ static void K(softmax_cross_entropy_backward)(const void *p, ptrdiff_t begin, pt
         const T *probability = CONST_ROW(x), scale = (T)args->scale;
         T *dx = ROW(dx);
         for (ptrdiff_t i = 0; i < columns; i++) dx[i] = probability[i] * scale;
-        if ((uint64_t)LABEL < (uint64_t)columns) dx[LABEL] = (probability[LABEL] - 1) * scale;
+        if (K(is_class)(LABEL, columns)) dx[LABEL] = (probability[LABEL] - 1) * scale;
     }
+}
+
+static void K(softmax_cross_entropy_with_gradient)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *x = CONST_ROW(x), scale = (T)args->scale;
+        T *dx = ROW(dx), *loss = (T *)args->loss + row;
+        double log_sum = K(softmax_row)(x, dx, columns, scale);
+        *loss = 0;
+        if (K(is_class)(LABEL, columns)) {
+            *loss = (T)(log_sum - (double)x[LABEL]);
+            dx[LABEL] -= scale;
+        }
+    }
+}
+
+/* -sum(t log p), from log(sum(exp(x))). */
+static T K(dense_loss)(const T *x, const T *t, ptrdiff_t columns, double log_sum)
+{
+    double total = 0;
+    for (ptrdiff_t i = 0; i < columns; i++)
+        if (t[i] != 0) total += (double)t[i] * (log_sum - (double)x[i]);
+    return (T)total;
 }
 
 static void K(softmax_cross_entropy_dense)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     LOSS_ROWS {
         const T *x = CONST_ROW(x), *t = CONST_ROW(t);
-        double log_sum = K(softmax_row)(x, ROW(p), columns), total = 0;
-        for (ptrdiff_t i = 0; i < columns; i++)
-            if (t[i] != 0) total += (double)t[i] * (log_sum - (double)x[i]);
-        ((T *)args->loss)[row] = (T)total;
+        double log_sum = K(softmax_row)(x, ROW(p), columns, 1);
+        ((T *)args->loss)[row] = K(dense_loss)(x, t, columns, log_sum);
     }
 }
 
@@ -54,6 +80,18 @@ static void K(softmax_cross_entropy_dense_backward)(const void *p, ptrdiff_t beg
         const T *probability = CONST_ROW(x), *t = CONST_ROW(t), scale = (T)args->scale;
         T *dx = ROW(dx), mass = K(sum)(t, columns);
         for (ptrdiff_t i = 0; i < columns; i++) dx[i] = (probability[i] * mass - t[i]) * scale;
+    }
+}
+
+static void K(softmax_cross_entropy_dense_with_gradient)(const void *p, ptrdiff_t begin,
+                                                         ptrdiff_t end)
+{
+    LOSS_ROWS {
+        const T *x = CONST_ROW(x), *t = CONST_ROW(t), scale = (T)args->scale;
+        T *dx = ROW(dx);
+        double log_sum = K(softmax_row)(x, dx, columns, scale * K(sum)(t, columns));
+        ((T *)args->loss)[row] = K(dense_loss)(x, t, columns, log_sum);
+        for (ptrdiff_t i = 0; i < columns; i++) dx[i] -= t[i] * scale;
     }
 }
 
