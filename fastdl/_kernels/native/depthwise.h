@@ -1,4 +1,4 @@
-/* Depthwise convolution, free of dtypes: where blocks of outputs lie, and which inputs they need. */
+/* Depthwise convolution, free of dtypes: blocks of outputs, and which inputs they need. */
 #ifndef FASTDL_DEPTHWISE_H
 #define FASTDL_DEPTHWISE_H
 
@@ -46,9 +46,8 @@ static inline int fd_can_go_up(const fd_meeting *h, const fd_meeting *w)
         && (h->taps / 2 + h->padding) % 2 == 0 && (w->taps / 2 + w->padding) % 2 == 0;
 }
 
-/* A patch, and the vectors of one of its pixels, should not exceed these: a part of the second cache
- * of a core, and as many lines side by side as are worth fetching ahead. Measured.
- * lines that lie side by side. */
+/* A patch, and the vectors of one of its pixels, should not exceed these: a part of a core's second
+ * cache, and as many lines side by side as are worth fetching ahead. Both are measured. */
 enum { FD_PATCH_BYTES = 262144, FD_GROUP_BYTES = 512 };
 
 typedef struct {

@@ -91,10 +91,11 @@ static void K(correlate_phase)(const K(correlation) *job, const fd_strip *strip,
     for (ptrdiff_t first = 0; first < c; first += some) {
         some = FD_MIN(chunk, c - first);
         K(product) p = {.a_row = fd_step(&job->w) * strip->pixel, .a_step = 1, .b_second = VL,
-                        .stretches = stretches, .out_row = step_w * target->pixel,
+                        .out_row = step_w * target->pixel,
                         .start_row = step_w * (first ? target : start)->pixel, .scale = 1,
                         .relu = job->relu && first + some == c};
-        p.n_stretches = K(find_stretches)(strip, &h, &w, first, some, stretches);
+        ptrdiff_t each = K(find_stretches)(strip, &h, &w, first, some, stretches)
+            / FD_MAX(h.size, 1);
         for (ptrdiff_t i = 0; i < K(panels)(job->oc); i++) {
             fd_range panel = K(panel)(job->oc, i);
             ptrdiff_t oc = panel.begin;
@@ -104,8 +105,12 @@ static void K(correlate_phase)(const K(correlation) *job, const fd_strip *strip,
             for (ptrdiff_t n = 0; n < strip->images; n++)
                 for (ptrdiff_t i = of_h.begin; i < of_h.end; i++) {
                     ptrdiff_t row = i * step_h + phase_h - rows.begin;
-                    p.a = a + n * strip->image
-                        + (i * fd_step(&job->h) - h.padding - strip->first_row) * strip->row;
+                    ptrdiff_t top = i * fd_step(&job->h) - h.padding;
+                    /* Rows of the window that lie in the padding are left out. */
+                    fd_range inside = fd_inside(h.size, h.dilation, top, job->in.H);
+                    p.stretches = stretches + inside.begin * each;
+                    p.n_stretches = (inside.end - inside.begin) * each;
+                    p.a = a + n * strip->image + (top - strip->first_row) * strip->row;
                     p.out = K(at)(target, n, row, first_column, oc);
                     p.start = first ? p.out
                         : start->at ? K(at)(start, n, row, first_column, oc) : NULL;

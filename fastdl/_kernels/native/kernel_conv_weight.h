@@ -5,25 +5,36 @@
  * columns. Nothing is transposed but dw itself, once.
  */
 
+/* The rows of dy whose windows have row kh inside of the maps, as stretches of k. */
+static ptrdiff_t K(rows_meeting)(const fd_window *w, const fd_strip *x, const fd_strip *dy,
+                                 ptrdiff_t kh, fd_stretch *stretches)
+{
+    ptrdiff_t top = dy->first_row * w->SH - w->PH + kh * w->DH, n_stretches = 0;
+    fd_range inside = fd_inside(dy->rows, w->SH, top, w->H);
+    for (ptrdiff_t n = 0; n < dy->images; n++)
+        for (ptrdiff_t i = inside.begin; i < inside.end; i++)
+            stretches[n_stretches++] =
+                (fd_stretch){n * x->image + i * w->SH * x->row,
+                             (n * dy->image + i * dy->row) / dy->pixel, dy->columns};
+    return n_stretches;
+}
+
 /* Sums over one strip, added to sums[tap, c][oc]. */
 static void K(add_strip)(const fd_window *w, const fd_strip *x, const T *a, const fd_strip *dy,
                          const T *b, ptrdiff_t c, ptrdiff_t oc, int first, T *sums,
                          fd_stretch *stretches)
 {
-    ptrdiff_t n_stretches = 0;
-    for (ptrdiff_t n = 0; n < dy->images; n++)
-        for (ptrdiff_t i = 0; i < dy->rows; i++)
-            stretches[n_stretches++] = (fd_stretch){n * x->image + i * w->SH * x->row,
-                                                    (n * dy->image + i * dy->row) / dy->pixel, dy->columns};
     int whole = w->DW == 1 && x->pixel == c;
     ptrdiff_t columns = whole ? 1 : w->KW, rows = whole ? w->KW * c : c;
     for (ptrdiff_t i = 0; i < K(panels)(oc); i++)
         for (ptrdiff_t t = 0; t < w->KH * columns; t++) {
+            ptrdiff_t kh = t / columns, kw = t % columns;
             fd_range panel = K(panel)(oc, i);
-            K(product) p = {.a = a + t / columns * w->DH * x->row + t % columns * w->DW * x->pixel,
-                            .a_row = 1, .a_step = w->SW * x->pixel, .b = b + panel.begin,
+            K(product) p = {.a = a + kh * w->DH * x->row + kw * w->DW * x->pixel, .a_row = 1,
+                            .a_step = w->SW * x->pixel, .b = b + panel.begin,
                             .b_step = dy->pixel, .b_second = K(second)(panel.end - panel.begin),
-                            .stretches = stretches, .n_stretches = n_stretches,
+                            .stretches = stretches,
+                            .n_stretches = K(rows_meeting)(w, x, dy, kh, stretches),
                             .out = sums + t * rows * oc + panel.begin, .out_row = oc,
                             .start_row = oc, .scale = 1};
             p.start = first ? NULL : p.out;

@@ -2,7 +2,7 @@
  * pixel and every step multiplies lane by lane.
  *
  * Work goes block by block: some rows and columns of outputs, some vectors of channels. The inputs
- * that a block needs are laid out in a patch [row][column][vector][VL], their padding as zeros; maps
+ * that a block needs are laid out in a patch [row][column][vector][VL], with padding as zeros; maps
  * that are not channels-last are transposed on the way in and out. Then tiles of 2 x 4 outputs are
  * summed up in registers: an input is loaded once and multiplied with every tap it meets.
  *
@@ -134,21 +134,22 @@ FD_INLINE void K(finish)(const K(output_block) *block, ptrdiff_t row, ptrdiff_t 
                          ptrdiff_t vector, V *sums, const int rows, const int columns)
 {
     ptrdiff_t out_row = block->out_row, out_column = block->out_column;
-    ptrdiff_t at = row * out_row + column * out_column
+    ptrdiff_t first = row * out_row + column * out_column
         + (vector == block->vectors - 1 ? block->out_last : vector * VL);
-    const T *add = block->add ? block->add + at : NULL;
-    T *out = block->out + at;
-#define EACH_SUM(i, j) _Pragma("GCC unroll 2") for (int i = 0; i < rows; i++)                     \
-        _Pragma("GCC unroll 4") for (int j = 0; j < columns; j++)
-    if (add)
-        EACH_SUM(i, j) sums[i * columns + j] += K(load)(add + i * out_row + j * out_column);
+    if (block->add) {
+        const T *add = block->add + first;
+#pragma GCC unroll 8
+        for (int k = 0; k < rows * columns; k++)
+            sums[k] += K(load)(add + k / columns * out_row + k % columns * out_column);
+    }
     if (block->relu)
-        EACH_SUM(i, j) {
-            V sum = sums[i * columns + j];
-            sums[i * columns + j] = K(select)((K(ivec))(sum <= 0), (V){0}, sum);
-        }
-    EACH_SUM(i, j) K(store)(out + i * out_row + j * out_column, sums[i * columns + j]);
-#undef EACH_SUM
+#pragma GCC unroll 8
+        for (int k = 0; k < rows * columns; k++)
+            sums[k] = K(select)((K(ivec))(sums[k] <= 0), (V){0}, sums[k]);
+    T *out = block->out + first;
+#pragma GCC unroll 8
+    for (int k = 0; k < rows * columns; k++)
+        K(store)(out + k / columns * out_row + k % columns * out_column, sums[k]);
 }
 
 /* One tile. Along both axes input r meets output i under tap a * r - b * i + first. */
@@ -261,7 +262,8 @@ typedef struct {
     fd_meeting h, w;
     fd_blocking blocking;
     ptrdiff_t multiplier, lanes, vectors, group;        /* group: vectors of a block */
-    T *patch, *out, *add, *sums;        /* sums: [vector][j][tap, and then bias][VL]; or weights */
+    T *patch, *out, *add;
+    T *sums;                            /* or weights: [vector][j][tap, and then bias][VL] */
 } K(walk);
 
 /* Returns 0 when there is nothing to do, or no memory for it. */
