@@ -320,7 +320,7 @@ BATCH_NORM = {
     "constant": np.full((4, 3, 2, 2), 1.5), "one channel": normal(5, 1, 9),
     "far from zero": normal(8, 3, 7, 7) + 100, "large": normal(8, 32, 18, 18),
     "short planes": normal(5, 6, 2, 2), "wide planes": normal(2, 3, 130, 131),
-    "wide rows": normal(37, 259), "many rows": normal(5003, 3), "one column": normal(70, 1),
+    "wide rows": normal(37, 259), "many rows": normal(5003, 3), "one column": normal(70, 1) + 1,
     "deep": normal(6, 40, 7, 7), "NaN and infinities": poisoned(normal(6, 12, 5, 5)),
     "rows with NaN and infinities": poisoned(normal(90, 12))}
 
