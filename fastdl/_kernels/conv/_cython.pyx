@@ -2,9 +2,12 @@
 
 What is decided here is which kernel runs and how its work is cut: into strips of some rows that
 stay in a core's cache, and a weight gradient into parts that are added up, or by its channels.
+Where it is faster, or asked for, Winograd's algorithm runs (native/kernel_winograd.h).
 """
 
 import numpy as np
+
+from libc.string cimport memset
 
 from ..native._native cimport *
 
@@ -12,6 +15,8 @@ cdef enum:
     STRIP_BYTES = 1 << 18   # a strip of what is read and written stays in a core's cache
     SUMS_BYTES = 1 << 20    # so do sums of a weight gradient
     EVEN = 4                # with that many strips a thread, one more or less does not matter
+    CELL_TILES = 28         # Winograd: transformed tiles, and the products, stay in a core's cache
+    CHUNK_TILES = 512       # Winograd: those of a weight gradient stay in the cache of all cores
 
 
 cdef double describe(fd_conv_args *args, fd_dtype dtype, object x, object w, object y,
@@ -87,6 +92,97 @@ cdef inline bint is_depthwise(fd_conv_args *args) noexcept:
     return args.groups > 1 and args.groups == args.window.C
 
 
+# ---- Winograd's algorithm ----
+
+cdef Py_ssize_t winograd_tile(fd_conv_args *args, fd_dtype dtype, object algorithm,
+                              Py_ssize_t height, Py_ssize_t width) except -1:
+    """Outputs along a side of a tile, 2 or 4; 0 where the convolution is to be direct.
+
+    The rule for "auto" is made from measurements (docs/results.md). Tiles that jut out over
+    (height, width) compute what nobody reads.
+    """
+    cdef fd_window *w = &args.window
+    cdef double small, large
+    if (algorithm == "direct" or dtype != FD_FLOAT32 or args.groups != 1
+            or w.KH != 3 or w.KW != 3 or w.SH * w.SW * w.DH * w.DW != 1):
+        return 0
+    # Multiplications for one of the definition.
+    small = 16. / 36 * even(height, 2) * even(width, 2)
+    large = 36. / 144 * even(height, 4) * even(width, 4)
+    return 2 if small < large else 4
+
+
+cdef inline double even(Py_ssize_t size, Py_ssize_t m) noexcept:
+    """How many times `size` its cover by tiles is."""
+    return <double> ceil_div(size, m) * m / max(size, 1)
+
+
+cdef fd_winograd_args winograd_args(fd_conv_args *args, Py_ssize_t m) noexcept:
+    """The forward pass, also as the backward passes start from it."""
+    cdef fd_window *w = &args.window
+    cdef fd_winograd_args job
+    memset(&job, 0, sizeof(job))
+    job.N, job.C, job.H, job.W = w.N, w.C, w.H, w.W
+    job.OC, job.OH, job.OW, job.PH, job.PW, job.m = args.OC, w.OH, w.OW, w.PH, w.PW, m
+    job.channels_last = args.channels_last
+    return job
+
+
+cdef Py_ssize_t cut_cells(fd_winograd_args *job, int threads) noexcept:
+    """Cut the outputs into cells of some tiles; returns how many."""
+    cdef Py_ssize_t down = ceil_div(job.OH, job.m), across = ceil_div(job.OW, job.m)
+    cdef Py_ssize_t tiles = down * across, parts
+    job.together = job.row_parts = job.column_parts = 1
+    if tiles < 1 or job.N < 1:
+        return 0
+    if 2 * tiles <= CELL_TILES:
+        job.together = max(1, min(CELL_TILES // tiles, ceil_div(job.N, threads)))
+    else:
+        parts = ceil_div(tiles, CELL_TILES)
+        job.row_parts = min(down, parts)
+        job.column_parts = ceil_div(parts, job.row_parts)
+    return ceil_div(job.N, job.together) * job.row_parts * job.column_parts
+
+
+cdef inline Py_ssize_t line_bytes(Py_ssize_t channels) noexcept:
+    """At least what the channels of one tile and point take, with room to keep lines apart."""
+    return ceil_div(channels * sizeof(float), PANEL_BYTES) * PANEL_BYTES + PANEL_BYTES
+
+
+cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
+    """A forward pass, or one backward to the input."""
+    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), cells = cut_cells(job, threads_for(work))
+    job.filters = shared_scratch(points * line_bytes(job.OC) * (job.C + 1))
+    run(FD_winograd_filters, FD_FLOAT32, job, panel_items(job.OC, sizeof(float)),
+        <double> points * job.C * job.OC)
+    run(FD_winograd, FD_FLOAT32, job, cells, work)
+    return 0
+
+
+cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
+    """In chunks: all threads transform some cells, then all add up the products."""
+    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), cells = cut_cells(job, threads_for(work))
+    cdef Py_ssize_t down = ceil_div(job.OH, job.m), across = ceil_div(job.OW, job.m)
+    cdef Py_ssize_t cell_tiles, chunk, tiles, of_x, of_dy
+    cell_tiles = (job.together * ceil_div(down, job.row_parts)
+                  * ceil_div(across, job.column_parts))
+    chunk = max(1, min(cells, CHUNK_TILES // max(cell_tiles, 1)))
+    tiles = chunk * cell_tiles + 1
+    of_x = points * tiles * line_bytes(job.C)
+    of_dy = points * tiles * line_bytes(job.OC)
+    job.x_tiles = shared_scratch(of_x + of_dy + (points * (job.C + 1) + 1) * line_bytes(job.OC))
+    job.dy_tiles = <char *> job.x_tiles + of_x
+    job.sums = <char *> job.dy_tiles + of_dy
+    while job.first_cell < cells:
+        job.cells = min(chunk, cells - job.first_cell)
+        run(FD_winograd_weight_tiles, FD_FLOAT32, job, job.cells, work)
+        run(FD_winograd_weight_products, FD_FLOAT32, job,
+            points * panel_items(job.OC, sizeof(float)), work)
+        job.first_cell += chunk
+    run(FD_winograd_weight_store, FD_FLOAT32, job, job.C, <double> points * job.C * job.OC)
+    return 0
+
+
 def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
     """See reference.conv2d."""
     cdef fd_conv_args args
@@ -94,7 +190,8 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
     cdef double work = describe(&args, dtype, x, w, y, stride, padding, dilation, groups)
     cdef fd_window *window = &args.window
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t oc = args.OC // args.groups, image, strips, panels
+    cdef Py_ssize_t oc = args.OC // args.groups, image, strips, panels, m
+    cdef fd_winograd_args job
     args.w = buffer(w, dtype, w.size)
     args.b = optional1(b, dtype, args.OC)
     args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
@@ -104,6 +201,13 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
         args.residual = maps4(residual, dtype, window.N, args.OC, window.OH, window.OW,
                               args.channels_last)
     args.relu = relu
+    m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW)
+    if m:
+        job = winograd_args(&args, m)
+        job.x, job.w, job.b, job.residual, job.y = args.x, args.w, args.b, args.residual, args.y
+        job.relu = relu
+        correlate_by_winograd(&job, work)
+        return
     flatten(&args)
     image = bytes_read(&args, x.itemsize)
     if not args.channels_last:
@@ -123,10 +227,19 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
     cdef double work = describe(&args, dtype, dx, w, dy, stride, padding, dilation, groups)
     cdef fd_window *window = &args.window
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t c = window.C // args.groups, image, strips, panels
+    cdef Py_ssize_t c = window.C // args.groups, image, strips, panels, m
+    cdef fd_winograd_args job
     args.w = buffer(w, dtype, w.size)
     args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     args.dx = maps4(dx, dtype, window.N, window.C, window.H, window.W, args.channels_last)
+    m = winograd_tile(&args, dtype, algorithm, window.H, window.W)
+    if m:       # the forward pass from dy to dx, with turned filters
+        job = winograd_args(&args, m)
+        job.C, job.H, job.W, job.PH = args.OC, window.OH, window.OW, 2 - window.PH
+        job.OC, job.OH, job.OW, job.PW = window.C, window.H, window.W, 2 - window.PW
+        job.x, job.w, job.y, job.turned = args.dy, args.w, args.dx, True
+        correlate_by_winograd(&job, work)
+        return
     flatten(&args)
     image = bytes_written(&args, dy.itemsize)
     if not args.channels_last:
@@ -146,11 +259,18 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     cdef double work = describe(&args, dtype, x, dw, dy, stride, padding, dilation, groups)
     cdef fd_window *window = &args.window
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t sums, strips
+    cdef Py_ssize_t sums, strips, m
+    cdef fd_winograd_args job
     args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     args.dw = buffer(dw, dtype, dw.size)
     args.db = optional1(db, dtype, args.OC)
+    m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW)
+    if m and window.N * window.OH * window.OW:
+        job = winograd_args(&args, m)
+        job.x, job.dy, job.dw, job.db = args.x, args.dy, args.dw, args.db
+        winograd_backward_weight(&job, work)
+        return
     flatten(&args)
     strips = cut(&args, bytes_read(&args, dy.itemsize) + bytes_written(&args, dy.itemsize),
                  window.OH, window.OW, threads)
