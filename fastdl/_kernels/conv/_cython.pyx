@@ -94,27 +94,28 @@ cdef inline bint is_depthwise(fd_conv_args *args) noexcept:
 
 # ---- Winograd's algorithm ----
 
+cdef double winograd_cost(fd_conv_args *args, Py_ssize_t tiles, Py_ssize_t m) noexcept:
+    """Time of a pass for one channel read and one written, in multiplications of the tile.
+
+    Beside its products, a tile costs its transforms, which are shared by all channels of the other
+    side; and each filter costs its own. The constants are fitted to measurements.
+    """
+    return (m + 2) * (m + 2) * (tiles * (1.15 + 24. / args.window.C + 24. / args.OC) + 40)
+
+
 cdef Py_ssize_t winograd_tile(fd_conv_args *args, fd_dtype dtype, object algorithm,
                               Py_ssize_t height, Py_ssize_t width) except -1:
-    """Outputs along a side of a tile, 2 or 4; 0 where the convolution is to be direct.
-
-    The rule for "auto" is made from measurements (docs/results.md). Tiles that jut out over
-    (height, width) compute what nobody reads.
-    """
+    """Outputs along a side of a tile, 2 or 4, for outputs of (height, width); 0 for direct."""
     cdef fd_window *w = &args.window
     cdef double small, large
     if (algorithm == "direct" or dtype != FD_FLOAT32 or args.groups != 1
             or w.KH != 3 or w.KW != 3 or w.SH * w.SW * w.DH * w.DW != 1):
         return 0
-    # Multiplications for one of the definition.
-    small = 16. / 36 * even(height, 2) * even(width, 2)
-    large = 36. / 144 * even(height, 4) * even(width, 4)
+    small = winograd_cost(args, w.N * ceil_div(height, 2) * ceil_div(width, 2), 2)
+    large = winograd_cost(args, w.N * ceil_div(height, 4) * ceil_div(width, 4), 4)
+    if algorithm == "auto" and min(small, large) > 9. * w.N * height * width:
+        return 0
     return 2 if small < large else 4
-
-
-cdef inline double even(Py_ssize_t size, Py_ssize_t m) noexcept:
-    """How many times `size` its cover by tiles is."""
-    return <double> ceil_div(size, m) * m / max(size, 1)
 
 
 cdef fd_winograd_args winograd_args(fd_conv_args *args, Py_ssize_t m) noexcept:
