@@ -8,12 +8,12 @@
  * transformed tile: [tiles, c] times [c, oc]. F(2x2, 3x3) multiplies 2.25 times less than the
  * definition, F(4x4, 3x3) 4 times less. conv/winograd.py shows the whole in NumPy.
  *
- * A cell is a strip of some images' rows, cut into tiles: few enough that its transformed inputs,
- * [point, tile, channel], stay in a core's cache, and enough to be worth reading all filters once.
- * Of the products only one panel of channels exists at a time.
+ * A cell is a strip of some images' rows, cut into tiles: few enough that the transformed tiles of
+ * inputs and outputs, [point, tile, channel] both, stay in a core's cache, and enough to be worth
+ * reading all filters once.
  */
 
-enum { K(POINTS) = 6, K(OUTPUTS) = 4 };     /* along one axis of a tile, at most */
+enum { K(POINTS) = 6 };     /* along one axis of a tile, at most */
 
 /* ---- transforms along one axis, for a vector of channels ---- */
 
@@ -188,28 +188,22 @@ static void K(transform_cell)(const K(maps) *maps, ptrdiff_t channels, const K(c
                           strip.row, strip.pixel, out, (m + 2) * point, point, channels);
 }
 
-/* ---- filters: [panel of oc][point][c][NR] ---- */
+/* ---- filters: [point][panel of oc][c][NR] ---- */
 
 static inline ptrdiff_t K(filter_point)(const fd_winograd_args *args)
 {
-    return args->C * K(NR) + VL;        /* an odd number of vectors */
-}
-
-static inline T *K(filters_of)(const fd_winograd_args *args, ptrdiff_t panel, ptrdiff_t point)
-{
-    ptrdiff_t points = (args->m + 2) * (args->m + 2);
-    return (T *)args->filters + (panel * points + point) * K(filter_point)(args);
+    return fd_round_up(args->OC, K(NR)) * args->C + VL;     /* an odd number of vectors */
 }
 
 /* One panel. Turned filters come from [c, oc, taps], others from [oc, c, taps]. */
-static void K(transform_filters)(const fd_winograd_args *args, ptrdiff_t index)
+static void K(transform_filters)(const fd_winograd_args *args, fd_range panel)
 {
     enum { SOME = 16 };                 /* channels at a time */
     const T *w = args->w;
-    T taps[SOME * 9 * K(NR)], *out = K(filters_of)(args, index, 0);
-    fd_range panel = K(panel)(args->OC, index);
+    T taps[SOME * 9 * K(NR)];
     ptrdiff_t columns = panel.end - panel.begin, width = K(packed_width)(columns);
     ptrdiff_t point = K(filter_point)(args), C = args->C, some;
+    T *out = (T *)args->filters + panel.begin * C;
     for (ptrdiff_t first = 0; first < C; first += some) {
         some = FD_MIN(C - first, SOME);
         if (!args->turned)
@@ -233,7 +227,7 @@ static void K(winograd_filters)(const void *p, ptrdiff_t begin, ptrdiff_t end)
     for (ptrdiff_t item = begin; item < end; item++) {
         fd_range panels = K(panels_of_item)(args->OC, item);
         for (ptrdiff_t i = panels.begin; i < panels.end; i++)
-            K(transform_filters)(args, i);
+            K(transform_filters)(args, K(panel)(args->OC, i));
     }
 }
 
@@ -259,44 +253,47 @@ static void K(finish_pixel)(const T *y, const T *bias, const T *start, int relu,
     }
 }
 
-/* The products of all points for one panel: inputs[point, tile, c] to outputs[point, tile, NR]. */
-static void K(multiply_points)(const fd_winograd_args *args, ptrdiff_t tiles, ptrdiff_t panel,
-                               ptrdiff_t columns, const T *inputs, T *outputs)
+/* The products of all points: inputs[point, tile, c] to outputs[point, tile, oc]. */
+static void K(multiply_points)(const fd_winograd_args *args, ptrdiff_t tiles, const T *inputs,
+                               T *outputs)
 {
     ptrdiff_t points = (args->m + 2) * (args->m + 2);
     fd_stretch all = {0, 0, args->C};
-    for (ptrdiff_t point = 0; point < points; point++) {
-        K(product) p = {.a = inputs + point * K(point_size)(tiles, args->C),
-                        .a_row = K(odd_pitch)(args->C), .a_step = 1,
-                        .b = K(filters_of)(args, panel, point),
-                        .b_step = K(packed_width)(columns), .b_second = VL,
-                        .stretches = &all, .n_stretches = 1,
-                        .out = outputs + point * K(point_size)(tiles, K(NR)),
-                        .out_row = K(odd_pitch)(K(NR)), .scale = 1};
-        K(multiply)(&p, K(APART), tiles, columns);
-    }
+    for (ptrdiff_t point = 0; point < points; point++)
+        for (ptrdiff_t i = 0; i < K(panels)(args->OC); i++) {
+            fd_range panel = K(panel)(args->OC, i);
+            ptrdiff_t columns = panel.end - panel.begin;
+            K(product) p = {
+                .a = inputs + point * K(point_size)(tiles, args->C),
+                .a_row = K(odd_pitch)(args->C), .a_step = 1,
+                .b = (const T *)args->filters + point * K(filter_point)(args)
+                    + panel.begin * args->C,
+                .b_step = K(packed_width)(columns), .b_second = VL,
+                .stretches = &all, .n_stretches = 1,
+                .out = outputs + point * K(point_size)(tiles, args->OC) + panel.begin,
+                .out_row = K(odd_pitch)(args->OC), .scale = 1};
+            K(multiply)(&p, K(APART), tiles, columns);
+        }
 }
 
-/* Transform the products of a panel back, and store the outputs that exist; `target` and `start`
- * begin where the cell does. */
-static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, fd_range panel,
-                           const T *products, const K(maps) *target, const K(maps) *start)
+/* Transform the products back, and store the outputs that exist; `target` and `start` begin where
+ * the cell does. */
+static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, const T *products,
+                           T *y, const K(maps) *target, const K(maps) *start)
 {
-    T y[K(OUTPUTS) * K(OUTPUTS) * K(NR)];
-    const T *bias = args->b ? (const T *)args->b + panel.begin : NULL;
-    ptrdiff_t m = cell->m, point = K(point_size)(cell->tiles, K(NR)), oc = panel.begin;
-    ptrdiff_t columns = panel.end - panel.begin, whole = fd_round_up(columns, VL);
-    ptrdiff_t height = cell->rows.end - cell->rows.begin;
-    ptrdiff_t width = cell->columns.end - cell->columns.begin;
+    ptrdiff_t m = cell->m, pitch = K(odd_pitch)(args->OC);
+    ptrdiff_t point = K(point_size)(cell->tiles, args->OC);
+    fd_range rows = cell->rows, columns = cell->columns;
     for (ptrdiff_t n = 0; n < cell->images; n++)
-        for (ptrdiff_t h = 0; h < height; h += m)
-            for (ptrdiff_t w = 0; w < width; w += m, products += K(odd_pitch)(K(NR))) {
-                TRANSFORM(output, m)(products, (m + 2) * point, point, y, m * K(NR), K(NR), whole);
-                for (ptrdiff_t i = 0; i < FD_MIN(m, height - h); i++)
-                    for (ptrdiff_t j = 0; j < FD_MIN(m, width - w); j++)
-                        K(finish_pixel)(y + (i * m + j) * K(NR), bias,
-                                        start->at ? K(at)(start, n, h + i, w + j, oc) : NULL,
-                                        args->relu, columns, K(at)(target, n, h + i, w + j, oc));
+        for (ptrdiff_t h = 0; h < rows.end - rows.begin; h += m)
+            for (ptrdiff_t w = 0; w < columns.end - columns.begin; w += m, products += pitch) {
+                TRANSFORM(output, m)(products, (m + 2) * point, point, y, m * pitch, pitch,
+                                     fd_round_up(args->OC, VL));
+                for (ptrdiff_t i = 0; i < FD_MIN(m, rows.end - rows.begin - h); i++)
+                    for (ptrdiff_t j = 0; j < FD_MIN(m, columns.end - columns.begin - w); j++)
+                        K(finish_pixel)(y + (i * m + j) * pitch, args->b,
+                                        start->at ? K(at)(start, n, h + i, w + j, 0) : NULL,
+                                        args->relu, args->OC, K(at)(target, n, h + i, w + j, 0));
             }
 }
 
@@ -330,16 +327,17 @@ static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
     K(maps) y = K(maps_of)(args->y, OC, args->OH, args->OW, args->channels_last);
     K(maps) residual = K(maps_of)(args->residual, OC, args->OH, args->OW, args->channels_last);
     ptrdiff_t inputs_size = points * K(point_size)(cell->tiles, C);
-    ptrdiff_t outputs_size = points * K(point_size)(cell->tiles, K(NR));
+    ptrdiff_t outputs_size = points * K(point_size)(cell->tiles, OC), tile_size = m * m * pitch;
     ptrdiff_t maps_size = args->channels_last ? 0 : cell->images * height * width * pitch;
     ptrdiff_t room_size = K(room_of_cell)(cell, 2, &x, C);
-    T *inputs = fd_scratch((size_t)(inputs_size + outputs_size
+    T *inputs = fd_scratch((size_t)(inputs_size + outputs_size + tile_size
                                     + (residual.at ? 2 : 1) * maps_size + room_size) * sizeof(T));
     if (!inputs) return;
-    T *outputs = inputs + inputs_size, *pixels = outputs + outputs_size;
+    T *outputs = inputs + inputs_size, *tile = outputs + outputs_size, *pixels = tile + tile_size;
     T *room = pixels + (residual.at ? 2 : 1) * maps_size;
     K(transform_cell)(&x, C, cell, 2, args->PH, args->PW, TRANSFORM(input, m), room, inputs,
                       K(point_size)(cell->tiles, C));
+    K(multiply_points)(args, cell->tiles, inputs, outputs);
     K(maps) target = y, start = residual;
     if (args->channels_last) {
         target.at = K(at)(&y, cell->n, cell->rows.begin, cell->columns.begin, 0);
@@ -352,11 +350,7 @@ static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
             K(gather_cell)(&residual, cell, OC, &start);
         }
     }
-    for (ptrdiff_t i = 0; i < K(panels)(OC); i++) {
-        fd_range panel = K(panel)(OC, i);
-        K(multiply_points)(args, cell->tiles, i, panel.end - panel.begin, inputs, outputs);
-        K(store_tiles)(args, cell, panel, outputs, &target, &start);
-    }
+    K(store_tiles)(args, cell, outputs, tile, &target, &start);
     if (!args->channels_last) K(scatter_cell)(&y, cell, OC, &target);
 }
 
