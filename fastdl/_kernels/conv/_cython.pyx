@@ -16,7 +16,7 @@ cdef enum:
     SUMS_BYTES = 1 << 20    # so do sums of a weight gradient
     EVEN = 4                # with that many strips a thread, one more or less does not matter
     CELL_TILES = 28         # Winograd: transformed tiles, and the products, stay in a core's cache
-    CHUNK_TILES = 512       # Winograd: those of a weight gradient stay in the cache of all cores
+    FILTERS_BYTES = 1 << 24     # so do transformed filters in the cache of all cores
 
 
 cdef double describe(fd_conv_args *args, fd_dtype dtype, object x, object w, object y,
@@ -94,25 +94,29 @@ cdef inline bint is_depthwise(fd_conv_args *args) noexcept:
 
 # ---- Winograd's algorithm ----
 
-cdef double winograd_cost(fd_conv_args *args, Py_ssize_t tiles, Py_ssize_t m) noexcept:
-    """Time of a pass for one channel read and one written, in multiplications of the tile.
+cdef double winograd_cost(fd_conv_args *args, Py_ssize_t height, Py_ssize_t width, Py_ssize_t m,
+                          bint to_filters) noexcept:
+    """Time of a pass in multiplications, for one channel read and one written.
 
     Beside its products, a tile costs its transforms, which are shared by all channels of the other
     side; and each filter costs its own. The constants are fitted to measurements.
     """
-    return (m + 2) * (m + 2) * (tiles * (1.15 + 24. / args.window.C + 24. / args.OC) + 40)
+    cdef Py_ssize_t C = args.window.C, OC = args.OC, points = (m + 2) * (m + 2)
+    cdef double tiles = <double> args.window.N * ceil_div(height, m) * ceil_div(width, m)
+    cdef bint far = not to_filters and <double> points * C * OC * sizeof(float) > FILTERS_BYTES
+    return points * (tiles * (1.15 + 24. / C + 24. / OC) + (110 if far else 40))
 
 
 cdef Py_ssize_t winograd_tile(fd_conv_args *args, fd_dtype dtype, object algorithm,
-                              Py_ssize_t height, Py_ssize_t width) except -1:
+                              Py_ssize_t height, Py_ssize_t width, bint to_filters) except -1:
     """Outputs along a side of a tile, 2 or 4, for outputs of (height, width); 0 for direct."""
     cdef fd_window *w = &args.window
     cdef double small, large
     if (algorithm == "direct" or dtype != FD_FLOAT32 or args.groups != 1
             or w.KH != 3 or w.KW != 3 or w.SH * w.SW * w.DH * w.DW != 1):
         return 0
-    small = winograd_cost(args, w.N * ceil_div(height, 2) * ceil_div(width, 2), 2)
-    large = winograd_cost(args, w.N * ceil_div(height, 4) * ceil_div(width, 4), 4)
+    small = winograd_cost(args, height, width, 2, to_filters)
+    large = winograd_cost(args, height, width, 4, to_filters)
     if algorithm == "auto" and min(small, large) > 9. * w.N * height * width:
         return 0
     return 2 if small < large else 4
@@ -161,13 +165,18 @@ cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
 
 
 cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
-    """In chunks: all threads transform some cells, then all add up the products."""
-    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), cells = cut_cells(job, threads_for(work))
+    """In chunks: all threads transform some cells, then all add up the products.
+
+    A chunk is to stay in the caches; but where the sums do not, it pays to visit them less often.
+    """
+    cdef int threads = threads_for(work)
+    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), cells = cut_cells(job, threads)
     cdef Py_ssize_t down = ceil_div(job.OH, job.m), across = ceil_div(job.OW, job.m)
     cdef Py_ssize_t cell_tiles, chunk, tiles, of_x, of_dy
     cell_tiles = (job.together * ceil_div(down, job.row_parts)
                   * ceil_div(across, job.column_parts))
-    chunk = max(1, min(cells, CHUNK_TILES // max(cell_tiles, 1)))
+    chunk = max(128, min(256, job.C)) // cell_tiles
+    chunk = min(cells, max(1, chunk // threads) * threads)
     tiles = chunk * cell_tiles + 1
     of_x = points * tiles * line_bytes(job.C)
     of_dy = points * tiles * line_bytes(job.OC)
@@ -202,7 +211,7 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
         args.residual = maps4(residual, dtype, window.N, args.OC, window.OH, window.OW,
                               args.channels_last)
     args.relu = relu
-    m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW)
+    m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW, False)
     if m:
         job = winograd_args(&args, m)
         job.x, job.w, job.b, job.residual, job.y = args.x, args.w, args.b, args.residual, args.y
@@ -233,7 +242,7 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
     args.w = buffer(w, dtype, w.size)
     args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     args.dx = maps4(dx, dtype, window.N, window.C, window.H, window.W, args.channels_last)
-    m = winograd_tile(&args, dtype, algorithm, window.H, window.W)
+    m = winograd_tile(&args, dtype, algorithm, window.H, window.W, False)
     if m:       # the forward pass from dy to dx, with turned filters
         job = winograd_args(&args, m)
         job.C, job.H, job.W, job.PH = args.OC, window.OH, window.OW, 2 - window.PH
@@ -266,7 +275,7 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     args.dw = buffer(dw, dtype, dw.size)
     args.db = optional1(db, dtype, args.OC)
-    m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW)
+    m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW, True)
     if m and window.N * window.OH * window.OW:
         job = winograd_args(&args, m)
         job.x, job.dy, job.dw, job.db = args.x, args.dy, args.dw, args.db

@@ -142,7 +142,10 @@ static K(cell) K(cell_of)(const fd_winograd_args *args, ptrdiff_t item)
 
 /* Distance of pixels and tiles: an odd number of vectors, so that the tiles of a point, and the
  * points of a tile, spread over the sets of the cache. */
-static inline ptrdiff_t K(odd_pitch)(ptrdiff_t channels) { return ((channels + VL - 1) / VL | 1) * VL; }
+static inline ptrdiff_t K(odd_pitch)(ptrdiff_t channels)
+{
+    return ((channels + VL - 1) / VL | 1) * VL;
+}
 
 static inline ptrdiff_t K(point_size)(ptrdiff_t tiles, ptrdiff_t channels)
 {
@@ -301,9 +304,9 @@ static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, co
 static void K(gather_cell)(const K(maps) *planes, const K(cell) *cell, ptrdiff_t channels,
                            const K(maps) *pixels)
 {
-    ptrdiff_t width = pixels->W, whole = width == planes->W, length = width * (whole ? pixels->H : 1);
+    ptrdiff_t together = pixels->W == planes->W ? pixels->H : 1, length = together * pixels->W;
     for (ptrdiff_t n = 0; n < cell->images; n++)
-        for (ptrdiff_t h = 0; h < (whole ? 1 : pixels->H); h++)
+        for (ptrdiff_t h = 0; h < pixels->H; h += together)
             K(gather_pixels)(planes, cell->n + n, cell->rows.begin + h, cell->columns.begin, 0,
                              channels, length, K(at)(pixels, n, h, 0, 0), pixels->pixel);
 }
@@ -311,9 +314,9 @@ static void K(gather_cell)(const K(maps) *planes, const K(cell) *cell, ptrdiff_t
 static void K(scatter_cell)(const K(maps) *planes, const K(cell) *cell, ptrdiff_t channels,
                             const K(maps) *pixels)
 {
-    ptrdiff_t width = pixels->W, whole = width == planes->W, length = width * (whole ? pixels->H : 1);
+    ptrdiff_t together = pixels->W == planes->W ? pixels->H : 1, length = together * pixels->W;
     for (ptrdiff_t n = 0; n < cell->images; n++)
-        for (ptrdiff_t h = 0; h < (whole ? 1 : pixels->H); h++)
+        for (ptrdiff_t h = 0; h < pixels->H; h += together)
             K(scatter_pixels)(planes, cell->n + n, cell->rows.begin + h, cell->columns.begin, 0,
                               channels, length, K(at)(pixels, n, h, 0, 0), pixels->pixel);
 }

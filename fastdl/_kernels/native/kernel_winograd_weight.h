@@ -54,7 +54,7 @@ DEFINE_TRANSFORM(taps, 4, 6, 3)
 /* Tiles of the largest cell: cells lie that far apart in the transformed tiles. */
 static ptrdiff_t K(most_tiles)(const fd_winograd_args *args)
 {
-    ptrdiff_t down = (args->OH + args->m - 1) / args->m, across = (args->OW + args->m - 1) / args->m;
+    ptrdiff_t m = args->m, down = (args->OH + m - 1) / m, across = (args->OW + m - 1) / m;
     return args->together * ((down + args->row_parts - 1) / args->row_parts)
         * ((across + args->column_parts - 1) / args->column_parts);
 }
