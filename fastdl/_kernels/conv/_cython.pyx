@@ -136,17 +136,24 @@ cdef fd_winograd_args winograd_args(fd_conv_args *args, Py_ssize_t m) noexcept:
 cdef Py_ssize_t cut_cells(fd_winograd_args *job, int threads) noexcept:
     """Cut the outputs into cells of some tiles; returns how many."""
     cdef Py_ssize_t down = ceil_div(job.OH, job.m), across = ceil_div(job.OW, job.m)
-    cdef Py_ssize_t tiles = down * across, parts
+    cdef Py_ssize_t tiles = down * across, parts, groups
     job.together = job.row_parts = job.column_parts = 1
     if tiles < 1 or job.N < 1:
         return 0
-    if 2 * tiles <= CELL_TILES:
-        job.together = max(1, min(CELL_TILES // tiles, ceil_div(job.N, threads)))
+    if min(CELL_TILES // tiles, job.N // threads) > 1:
+        groups = round_up(ceil_div(job.N, CELL_TILES // tiles), threads)
+        job.together = ceil_div(job.N, groups)
     else:
         parts = ceil_div(tiles, CELL_TILES)
+        if job.N % threads:
+            parts = round_up(parts, threads)
         job.row_parts = min(down, parts)
-        job.column_parts = ceil_div(parts, job.row_parts)
+        job.column_parts = min(across, ceil_div(parts, job.row_parts))
     return ceil_div(job.N, job.together) * job.row_parts * job.column_parts
+
+
+cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t unit) noexcept:
+    return ceil_div(a, unit) * unit
 
 
 cdef inline Py_ssize_t line_bytes(Py_ssize_t channels) noexcept:
