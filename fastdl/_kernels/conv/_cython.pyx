@@ -2,6 +2,7 @@
 
 What is decided here is which kernel runs and how its work is cut: into strips of some rows that
 stay in a core's cache, and a weight gradient into parts that are added up, or by its channels.
+Where it is faster, or asked for, Winograd's algorithm runs (native/kernel_winograd.h).
 """
 
 import numpy as np
@@ -87,6 +88,7 @@ cdef Py_ssize_t bytes_written(fd_conv_args *args, Py_ssize_t itemsize) noexcept:
 
 
 include "_depthwise.pxi"
+include "_winograd.pxi"
 
 
 cdef inline bint is_depthwise(object x, groups) except -1:
@@ -103,7 +105,8 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
     cdef double work = describe(&args, dtype, x, w, y, stride, padding, dilation, groups)
     cdef fd_window *window = &args.window
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t oc = args.OC // args.groups, image, strips, panels
+    cdef Py_ssize_t oc = args.OC // args.groups, image, strips, panels, m
+    cdef fd_winograd_args job
     args.w = buffer(w, dtype, w.size)
     args.b = optional1(b, dtype, args.OC)
     args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
@@ -113,6 +116,13 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
         args.residual = maps4(residual, dtype, window.N, args.OC, window.OH, window.OW,
                               args.channels_last)
     args.relu = relu
+    m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW, False)
+    if m:
+        job = winograd_args(&args, m)
+        job.x, job.w, job.b, job.residual, job.y = args.x, args.w, args.b, args.residual, args.y
+        job.relu = relu
+        correlate_by_winograd(&job, work)
+        return
     flatten(&args)
     image = bytes_read(&args, x.itemsize)
     if not args.channels_last:
@@ -135,10 +145,19 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
     cdef double work = describe(&args, dtype, dx, w, dy, stride, padding, dilation, groups)
     cdef fd_window *window = &args.window
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t c = window.C // args.groups, image, strips, panels
+    cdef Py_ssize_t c = window.C // args.groups, image, strips, panels, m
+    cdef fd_winograd_args job
     args.w = buffer(w, dtype, w.size)
     args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     args.dx = maps4(dx, dtype, window.N, window.C, window.H, window.W, args.channels_last)
+    m = winograd_tile(&args, dtype, algorithm, window.H, window.W, False)
+    if m:       # the forward pass from dy to dx, with turned filters
+        job = winograd_args(&args, m)
+        job.C, job.H, job.W, job.PH = args.OC, window.OH, window.OW, 2 - window.PH
+        job.OC, job.OH, job.OW, job.PW = window.C, window.H, window.W, 2 - window.PW
+        job.x, job.w, job.y, job.turned = args.dy, args.w, args.dx, True
+        correlate_by_winograd(&job, work)
+        return
     flatten(&args)
     image = bytes_written(&args, dy.itemsize)
     if not args.channels_last:
@@ -161,11 +180,18 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     cdef double work = describe(&args, dtype, x, dw, dy, stride, padding, dilation, groups)
     cdef fd_window *window = &args.window
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t sums, strips
+    cdef Py_ssize_t sums, strips, m
+    cdef fd_winograd_args job
     args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     args.dw = buffer(dw, dtype, dw.size)
     args.db = optional1(db, dtype, args.OC)
+    m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW, True)
+    if m and window.N * window.OH * window.OW:
+        job = winograd_args(&args, m)
+        job.x, job.dy, job.dw, job.db = args.x, args.dy, args.dw, args.db
+        winograd_backward_weight(&job, work)
+        return
     flatten(&args)
     strips = cut(&args, bytes_read(&args, dy.itemsize) + bytes_written(&args, dy.itemsize),
                  window.OH, window.OW, threads)

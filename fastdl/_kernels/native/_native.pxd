@@ -12,6 +12,8 @@ cdef extern from "fastdl_native.h" nogil:
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
         FD_conv2d_backward_pack, FD_conv2d_backward_input, FD_conv2d_backward_weight
+        FD_winograd_filters, FD_winograd
+        FD_winograd_weight_tiles, FD_winograd_weight_products, FD_winograd_weight_store
         FD_conv2d_depthwise, FD_conv2d_depthwise_backward_input
         FD_conv2d_depthwise_backward_weight
         FD_max_pool2d, FD_max_pool2d_backward
@@ -83,6 +85,24 @@ cdef extern from "fastdl_native.h" nogil:
         void *dx
         void *dw
         Py_ssize_t row_cells, image_cells, channel_cells
+
+    ctypedef struct fd_winograd_args:
+        Py_ssize_t N, C, H, W, OC, OH, OW, PH, PW, m
+        const void *x
+        const void *w
+        const void *b
+        const void *residual
+        const void *dy
+        void *y
+        void *dw
+        void *db
+        bint channels_last, relu, turned
+        void *filters
+        Py_ssize_t together, row_parts, column_parts
+        void *x_tiles
+        void *dy_tiles
+        void *sums
+        Py_ssize_t first_cell, cells
 
     ctypedef struct fd_pool_args:
         fd_window window

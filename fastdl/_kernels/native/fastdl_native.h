@@ -100,6 +100,23 @@ typedef struct {
     ptrdiff_t dw_parts, channel_parts;  /* sums of dw made apart; how its OC are cut */
 } fd_conv_args;
 
+/* Winograd's convolution, of a forward pass or of one backward to the input, which differ in what
+ * is read and written; and backward to the filters. */
+typedef struct {
+    ptrdiff_t N, C, H, W, OC, OH, OW;   /* maps that are read, maps that are written */
+    ptrdiff_t PH, PW;
+    ptrdiff_t m;                        /* a tile has m x m outputs: 2 or 4 */
+    const void *x, *w, *b, *residual, *dy;
+    void *y, *dw, *db;
+    int channels_last, relu;
+    int turned;                         /* w is (C, OC, 3, 3), and its taps are taken backwards */
+    void *filters;                      /* room for the transformed filters */
+    ptrdiff_t together, row_parts, column_parts;        /* how the outputs are cut into cells */
+    void *x_tiles, *dy_tiles;           /* room for the transformed tiles of `cells` cells */
+    void *sums;                         /* of their products, over all cells */
+    ptrdiff_t first_cell, cells;
+} fd_winograd_args;
+
 typedef struct {
     fd_window window;
     ptrdiff_t OC;                       /* a multiple of C */

@@ -121,6 +121,8 @@ static inline void K(fill)(T *out, ptrdiff_t count, T value)
 #include "kernel_strip.h"
 #include "kernel_conv.h"
 #include "kernel_conv_weight.h"
+#include "kernel_winograd.h"
+#include "kernel_winograd_weight.h"
 #include "kernel_depthwise.h"
 #include "kernel_shuffle.h"
 #include "kernel_pool.h"

@@ -1,0 +1,113 @@
+"""Winograd's algorithm (native/kernel_winograd.h): when it is used, and how its work is cut."""
+
+from libc.string cimport memset
+
+cdef enum:
+    CELL_TILES = 28         # transformed tiles, and the products, stay in a core's cache
+    FILTERS_BYTES = 1 << 24     # so do transformed filters in the cache of all cores
+
+
+cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t unit) noexcept:
+    return ceil_div(a, unit) * unit
+
+
+cdef double winograd_cost(fd_conv_args *args, Py_ssize_t height, Py_ssize_t width, Py_ssize_t m,
+                          bint to_filters) noexcept:
+    """Time of a pass in multiplications, for one channel read and one written.
+
+    Beside its products, a tile costs its transforms, which are shared by all channels of the other
+    side; and each filter costs its own. The constants are fitted to measurements.
+    """
+    cdef Py_ssize_t C = args.window.C, OC = args.OC, points = (m + 2) * (m + 2)
+    cdef double tiles = <double> args.window.N * ceil_div(height, m) * ceil_div(width, m)
+    cdef bint far = not to_filters and <double> points * C * OC * sizeof(float) > FILTERS_BYTES
+    return points * (tiles * (1.15 + 24. / C + 24. / OC) + (110 if far else 40))
+
+
+cdef Py_ssize_t winograd_tile(fd_conv_args *args, fd_dtype dtype, object algorithm,
+                              Py_ssize_t height, Py_ssize_t width, bint to_filters) except -1:
+    """Outputs along a side of a tile, 2 or 4, for outputs of (height, width); 0 for direct."""
+    cdef fd_window *w = &args.window
+    cdef double small, large
+    if (algorithm == "direct" or dtype != FD_FLOAT32 or args.groups != 1
+            or w.KH != 3 or w.KW != 3 or w.SH * w.SW * w.DH * w.DW != 1):
+        return 0
+    small = winograd_cost(args, height, width, 2, to_filters)
+    large = winograd_cost(args, height, width, 4, to_filters)
+    if algorithm == "auto" and min(small, large) > 9. * w.N * height * width:
+        return 0
+    return 2 if small < large else 4
+
+
+cdef fd_winograd_args winograd_args(fd_conv_args *args, Py_ssize_t m) noexcept:
+    """The forward pass, also as the backward passes start from it."""
+    cdef fd_window *w = &args.window
+    cdef fd_winograd_args job
+    memset(&job, 0, sizeof(job))
+    job.N, job.C, job.H, job.W = w.N, w.C, w.H, w.W
+    job.OC, job.OH, job.OW, job.PH, job.PW, job.m = args.OC, w.OH, w.OW, w.PH, w.PW, m
+    job.channels_last = args.channels_last
+    return job
+
+
+cdef Py_ssize_t cut_cells(fd_winograd_args *job, int threads) noexcept:
+    """Cut the outputs into cells of some tiles; returns how many."""
+    cdef Py_ssize_t down = ceil_div(job.OH, job.m), across = ceil_div(job.OW, job.m)
+    cdef Py_ssize_t tiles = down * across, parts, groups
+    job.together = job.row_parts = job.column_parts = 1
+    if tiles < 1 or job.N < 1:
+        return 0
+    if min(CELL_TILES // tiles, job.N // threads) > 1:
+        groups = round_up(ceil_div(job.N, CELL_TILES // tiles), threads)
+        job.together = ceil_div(job.N, groups)
+    else:
+        parts = ceil_div(tiles, CELL_TILES)
+        if job.N % threads:
+            parts = round_up(parts, threads)
+        job.row_parts = min(down, parts)
+        job.column_parts = min(across, ceil_div(parts, job.row_parts))
+    return ceil_div(job.N, job.together) * job.row_parts * job.column_parts
+
+
+cdef inline Py_ssize_t line_bytes(Py_ssize_t channels) noexcept:
+    """At least what the channels of one tile and point take, with room to keep lines apart."""
+    return ceil_div(channels * sizeof(float), PANEL_BYTES) * PANEL_BYTES + PANEL_BYTES
+
+
+cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
+    """A forward pass, or one backward to the input."""
+    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), cells = cut_cells(job, threads_for(work))
+    job.filters = shared_scratch(points * line_bytes(job.OC) * (job.C + 1))
+    run(FD_winograd_filters, FD_FLOAT32, job, panel_items(job.OC, sizeof(float)),
+        <double> points * job.C * job.OC)
+    run(FD_winograd, FD_FLOAT32, job, cells, work)
+    return 0
+
+
+cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
+    """In chunks: all threads transform some cells, then all add up the products.
+
+    A chunk is to stay in the caches; but where the sums do not, it pays to visit them less often.
+    """
+    cdef int threads = threads_for(work)
+    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), cells = cut_cells(job, threads)
+    cdef Py_ssize_t down = ceil_div(job.OH, job.m), across = ceil_div(job.OW, job.m)
+    cdef Py_ssize_t cell_tiles, chunk, tiles, of_x, of_dy
+    cell_tiles = (job.together * ceil_div(down, job.row_parts)
+                  * ceil_div(across, job.column_parts))
+    chunk = max(128, min(256, job.C)) // cell_tiles
+    chunk = min(cells, max(1, chunk // threads) * threads)
+    tiles = chunk * cell_tiles + 1
+    of_x = points * tiles * line_bytes(job.C)
+    of_dy = points * tiles * line_bytes(job.OC)
+    job.x_tiles = shared_scratch(of_x + of_dy + (points * (job.C + 1) + 1) * line_bytes(job.OC))
+    job.dy_tiles = <char *> job.x_tiles + of_x
+    job.sums = <char *> job.dy_tiles + of_dy
+    while job.first_cell < cells:
+        job.cells = min(chunk, cells - job.first_cell)
+        run(FD_winograd_weight_tiles, FD_FLOAT32, job, job.cells, work)
+        run(FD_winograd_weight_products, FD_FLOAT32, job,
+            points * panel_items(job.OC, sizeof(float)), work)
+        job.first_cell += chunk
+    run(FD_winograd_weight_store, FD_FLOAT32, job, job.C, <double> points * job.C * job.OC)
+    return 0

@@ -1,0 +1,367 @@
+/* Winograd's convolution for 3 x 3 windows of stride 1 (Lavin & Gray, 2016).
+ *
+ * A tile of m x m outputs is computed from (m + 2) x (m + 2) inputs d and the filter g as
+ *
+ *   y = A' [(G g G') * (B' d B)] A         * element by element, ' transposes
+ *
+ * so that the sum over channels becomes (m + 2)^2 matrix products, one for each point of a
+ * transformed tile: [tiles, c] times [c, oc]. F(2x2, 3x3) multiplies 2.25 times less than the
+ * definition, F(4x4, 3x3) 4 times less. conv/winograd.py shows the whole in NumPy.
+ *
+ * A cell is a strip of some images' rows, cut into tiles: few enough that the transformed tiles of
+ * inputs and outputs, [point, tile, channel] both, stay in a core's cache, and enough to be worth
+ * reading all filters once.
+ */
+
+enum { K(POINTS) = 6 };     /* along one axis of a tile, at most */
+
+/* ---- transforms along one axis, for a vector of channels ---- */
+
+/* B': m + 2 inputs. */
+FD_INLINE void K(input_line_2)(const V *d, V *t)
+{
+    t[0] = d[0] - d[2];
+    t[1] = d[1] + d[2];
+    t[2] = d[2] - d[1];
+    t[3] = d[1] - d[3];
+}
+
+FD_INLINE void K(input_line_4)(const V *d, V *t)
+{
+    V a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], c = d[4] - d[2], e = d[3] - d[1];
+    t[0] = 4 * d[0] - 5 * d[2] + d[4];
+    t[1] = a + b;
+    t[2] = a - b;
+    t[3] = c + 2 * e;
+    t[4] = c - 2 * e;
+    t[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+
+/* G: the three taps of a filter. */
+FD_INLINE void K(filter_line_2)(const V *g, V *t)
+{
+    V ends = (g[0] + g[2]) * (T)0.5, middle = g[1] * (T)0.5;
+    t[0] = g[0];
+    t[1] = ends + middle;
+    t[2] = ends - middle;
+    t[3] = g[2];
+}
+
+FD_INLINE void K(filter_line_4)(const V *g, V *t)
+{
+    V a = (g[0] + g[2]) * (T)(-1. / 6), b = g[1] * (T)(-1. / 6);
+    V c = g[0] * (T)(1. / 24) + g[2] * (T)(1. / 6), e = g[1] * (T)(1. / 12);
+    t[0] = g[0] * (T)0.25;
+    t[1] = a + b;
+    t[2] = a - b;
+    t[3] = c + e;
+    t[4] = c - e;
+    t[5] = g[2];
+}
+
+/* A': from m + 2 points back to m outputs. */
+FD_INLINE void K(output_line_2)(const V *t, V *y)
+{
+    y[0] = t[0] + t[1] + t[2];
+    y[1] = t[1] - t[2] - t[3];
+}
+
+FD_INLINE void K(output_line_4)(const V *t, V *y)
+{
+    V a = t[1] + t[2], b = t[1] - t[2], c = t[3] + t[4], e = t[3] - t[4];
+    y[0] = t[0] + a + c;
+    y[1] = b + 2 * e;
+    y[2] = a + 4 * c;
+    y[3] = b + 8 * e + t[5];
+}
+
+/* Along both axes, the columns first; `from` numbers become `to`. */
+FD_INLINE void K(both_axes)(void (*line)(const V *, V *), int from, int to, const T *in,
+                            ptrdiff_t in_row, ptrdiff_t in_column, T *out, ptrdiff_t out_row,
+                            ptrdiff_t out_column)
+{
+    V half[K(POINTS)][K(POINTS)], a[K(POINTS)], b[K(POINTS)];
+#pragma GCC unroll 1
+    for (int j = 0; j < from; j++) {
+#pragma GCC unroll 6
+        for (int i = 0; i < from; i++) a[i] = K(load)(in + i * in_row + j * in_column);
+        line(a, b);
+#pragma GCC unroll 6
+        for (int i = 0; i < to; i++) half[i][j] = b[i];
+    }
+#pragma GCC unroll 1
+    for (int i = 0; i < to; i++) {
+        line(half[i], b);
+#pragma GCC unroll 6
+        for (int j = 0; j < to; j++) K(store)(out + i * out_row + j * out_column, b[j]);
+    }
+}
+
+/* The transform of one tile, for some channels; the last vector overlaps the one before. */
+typedef void K(transform)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,
+                          ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels);
+
+#define DEFINE_TRANSFORM(name, m, from, to)                                                       \
+    static void K(name##_##m)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,         \
+                              ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels)        \
+    {                                                                                             \
+        for (ptrdiff_t c = 0; c < channels; c += VL) {                                            \
+            ptrdiff_t first = FD_MAX(FD_MIN(c, channels - VL), 0);                                \
+            K(both_axes)(K(name##_line_##m), from, to, in + first, in_row, in_column,             \
+                         out + first, out_row, out_column);                                       \
+        }                                                                                         \
+    }
+DEFINE_TRANSFORM(input, 2, 4, 4)
+DEFINE_TRANSFORM(input, 4, 6, 6)
+DEFINE_TRANSFORM(filter, 2, 3, 4)
+DEFINE_TRANSFORM(filter, 4, 3, 6)
+DEFINE_TRANSFORM(output, 2, 4, 2)
+DEFINE_TRANSFORM(output, 4, 6, 4)
+#define TRANSFORM(name, m) ((m) == 4 ? K(name##_4) : K(name##_2))
+
+/* ---- cells ---- */
+
+typedef struct {
+    ptrdiff_t m, n, images;
+    fd_range rows, columns;             /* of outputs */
+    ptrdiff_t down, across, tiles;
+} K(cell);
+
+static K(cell) K(cell_of)(const fd_winograd_args *args, ptrdiff_t item)
+{
+    ptrdiff_t m = args->m, column = item % args->column_parts, rest = item / args->column_parts;
+    ptrdiff_t n = rest / args->row_parts * args->together;
+    K(cell) cell = {.m = m, .n = n, .images = FD_MIN(args->together, args->N - n),
+                    .rows = fd_part(args->OH, m, args->row_parts, rest % args->row_parts),
+                    .columns = fd_part(args->OW, m, args->column_parts, column)};
+    cell.down = (cell.rows.end - cell.rows.begin + m - 1) / m;
+    cell.across = (cell.columns.end - cell.columns.begin + m - 1) / m;
+    cell.tiles = cell.images * cell.down * cell.across;
+    return cell;
+}
+
+/* Distance of pixels and tiles: an odd number of vectors, so that the tiles of a point, and the
+ * points of a tile, spread over the sets of the cache. */
+static inline ptrdiff_t K(odd_pitch)(ptrdiff_t channels)
+{
+    return ((channels + VL - 1) / VL | 1) * VL;
+}
+
+static inline ptrdiff_t K(point_size)(ptrdiff_t tiles, ptrdiff_t channels)
+{
+    return (tiles | 1) * K(odd_pitch)(channels);
+}
+
+/* What the tiles of a cell cover of maps that are read: `reach` pixels more than their outputs. */
+static fd_strip K(strip_of_cell)(const K(cell) *cell, ptrdiff_t reach, ptrdiff_t PH, ptrdiff_t PW)
+{
+    return (fd_strip){.images = cell->images,
+                      .first_row = cell->rows.begin - PH, .rows = cell->down * cell->m + reach,
+                      .first_column = cell->columns.begin - PW,
+                      .columns = cell->across * cell->m + reach};
+}
+
+/* Room that transform_cell needs to lay the cell out. */
+static ptrdiff_t K(room_of_cell)(const K(cell) *cell, ptrdiff_t reach, const K(maps) *maps,
+                                 ptrdiff_t channels)
+{
+    fd_strip strip = K(strip_of_cell)(cell, reach, 0, 0);
+    K(set_distances)(&strip, K(odd_pitch)(channels));
+    return K(strip_size)(&strip) + K(strip_extra)(maps, channels);
+}
+
+/* Transform all tiles of a cell to out[point, tile, channel], points `point` apart. */
+static void K(transform_cell)(const K(maps) *maps, ptrdiff_t channels, const K(cell) *cell,
+                              ptrdiff_t reach, ptrdiff_t PH, ptrdiff_t PW,
+                              K(transform) *transform, T *room, T *out, ptrdiff_t point)
+{
+    fd_strip strip = K(strip_of_cell)(cell, reach, PH, PW);
+    const T *in = room;
+    if (channels >= VL && K(lies_ready)(maps, &strip)) {
+        in = K(at)(maps, cell->n, strip.first_row, strip.first_column, 0);
+    } else {
+        K(set_distances)(&strip, K(odd_pitch)(channels));
+        K(lay_strip)(maps, cell->n, &strip, 0, channels, room);
+    }
+    ptrdiff_t m = cell->m, pitch = K(odd_pitch)(channels);
+    for (ptrdiff_t n = 0; n < cell->images; n++)
+        for (ptrdiff_t i = 0; i < cell->down; i++)
+            for (ptrdiff_t j = 0; j < cell->across; j++, out += pitch)
+                transform(in + n * strip.image + i * m * strip.row + j * m * strip.pixel,
+                          strip.row, strip.pixel, out, (m + 2) * point, point, channels);
+}
+
+/* ---- filters: [point][panel of oc][c][NR] ---- */
+
+static inline ptrdiff_t K(filter_point)(const fd_winograd_args *args)
+{
+    return fd_round_up(args->OC, K(NR)) * args->C + VL;     /* an odd number of vectors */
+}
+
+/* One panel. Turned filters come from [c, oc, taps], others from [oc, c, taps]. */
+static void K(transform_filters)(const fd_winograd_args *args, fd_range panel)
+{
+    enum { SOME = 16 };                 /* channels at a time */
+    const T *w = args->w;
+    T taps[SOME * 9 * K(NR)];
+    ptrdiff_t columns = panel.end - panel.begin, width = K(packed_width)(columns);
+    ptrdiff_t point = K(filter_point)(args), C = args->C, some;
+    T *out = (T *)args->filters + panel.begin * C;
+    for (ptrdiff_t first = 0; first < C; first += some) {
+        some = FD_MIN(C - first, SOME);
+        if (!args->turned)
+            K(pack)(w + (panel.begin * C + first) * 9, C * 9, 1, columns, some * 9, taps);
+        for (ptrdiff_t c = 0; c < some; c++, out += width) {
+            T *g = taps + c * 9 * width;
+            ptrdiff_t step = width;
+            if (args->turned) {
+                K(pack)(w + ((first + c) * args->OC + panel.begin) * 9, 9, 1, columns, 9, g);
+                g += 8 * width, step = -width;
+            }
+            TRANSFORM(filter, args->m)(g, 3 * step, step, out, (args->m + 2) * point, point, width);
+        }
+    }
+}
+
+/* Items: 128 bytes of the channels that are written. */
+static void K(winograd_filters)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fd_winograd_args *args = p;
+    for (ptrdiff_t item = begin; item < end; item++) {
+        fd_range panels = K(panels_of_item)(args->OC, item);
+        for (ptrdiff_t i = panels.begin; i < panels.end; i++)
+            K(transform_filters)(args, K(panel)(args->OC, i));
+    }
+}
+
+/* ---- the pass ---- */
+
+/* y = relu?(y + bias + start) for one pixel. `y` has whole vectors; `start` may be `out`. */
+static void K(finish_pixel)(const T *y, const T *bias, const T *start, int relu, ptrdiff_t channels,
+                            T *out)
+{
+    ptrdiff_t c = 0;
+    for (; c + VL <= channels; c += VL) {
+        V sum = K(load)(y + c);
+        if (bias) sum += K(load)(bias + c);
+        if (start) sum += K(load)(start + c);
+        if (relu) sum = K(select)(sum <= 0, (V){0}, sum);
+        K(store)(out + c, sum);
+    }
+    for (; c < channels; c++) {
+        T sum = y[c];
+        if (bias) sum += bias[c];
+        if (start) sum += start[c];
+        out[c] = relu && sum <= 0 ? 0 : sum;
+    }
+}
+
+/* The products of all points: inputs[point, tile, c] to outputs[point, tile, oc]. */
+static void K(multiply_points)(const fd_winograd_args *args, ptrdiff_t tiles, const T *inputs,
+                               T *outputs)
+{
+    ptrdiff_t points = (args->m + 2) * (args->m + 2);
+    fd_stretch all = {0, 0, args->C};
+    for (ptrdiff_t point = 0; point < points; point++)
+        for (ptrdiff_t i = 0; i < K(panels)(args->OC); i++) {
+            fd_range panel = K(panel)(args->OC, i);
+            ptrdiff_t columns = panel.end - panel.begin;
+            K(product) p = {
+                .a = inputs + point * K(point_size)(tiles, args->C),
+                .a_row = K(odd_pitch)(args->C), .a_step = 1,
+                .b = (const T *)args->filters + point * K(filter_point)(args)
+                    + panel.begin * args->C,
+                .b_step = K(packed_width)(columns), .b_second = VL,
+                .stretches = &all, .n_stretches = 1,
+                .out = outputs + point * K(point_size)(tiles, args->OC) + panel.begin,
+                .out_row = K(odd_pitch)(args->OC), .scale = 1};
+            K(multiply)(&p, K(APART), tiles, columns);
+        }
+}
+
+/* Transform the products back, and store the outputs that exist; `target` and `start` begin where
+ * the cell does. */
+static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, const T *products,
+                           T *y, const K(maps) *target, const K(maps) *start)
+{
+    ptrdiff_t m = cell->m, pitch = K(odd_pitch)(args->OC);
+    ptrdiff_t point = K(point_size)(cell->tiles, args->OC);
+    fd_range rows = cell->rows, columns = cell->columns;
+    for (ptrdiff_t n = 0; n < cell->images; n++)
+        for (ptrdiff_t h = 0; h < rows.end - rows.begin; h += m)
+            for (ptrdiff_t w = 0; w < columns.end - columns.begin; w += m, products += pitch) {
+                TRANSFORM(output, m)(products, (m + 2) * point, point, y, m * pitch, pitch,
+                                     fd_round_up(args->OC, VL));
+                for (ptrdiff_t i = 0; i < FD_MIN(m, rows.end - rows.begin - h); i++)
+                    for (ptrdiff_t j = 0; j < FD_MIN(m, columns.end - columns.begin - w); j++)
+                        K(finish_pixel)(y + (i * m + j) * pitch, args->b,
+                                        start->at ? K(at)(start, n, h + i, w + j, 0) : NULL,
+                                        args->relu, args->OC, K(at)(target, n, h + i, w + j, 0));
+            }
+}
+
+/* Between planes and pixels of a cell: whole rows at once, since these follow each other. */
+static void K(gather_cell)(const K(maps) *planes, const K(cell) *cell, ptrdiff_t channels,
+                           const K(maps) *pixels)
+{
+    ptrdiff_t together = pixels->W == planes->W ? pixels->H : 1, length = together * pixels->W;
+    for (ptrdiff_t n = 0; n < cell->images; n++)
+        for (ptrdiff_t h = 0; h < pixels->H; h += together)
+            K(gather_pixels)(planes, cell->n + n, cell->rows.begin + h, cell->columns.begin, 0,
+                             channels, length, K(at)(pixels, n, h, 0, 0), pixels->pixel);
+}
+
+static void K(scatter_cell)(const K(maps) *planes, const K(cell) *cell, ptrdiff_t channels,
+                            const K(maps) *pixels)
+{
+    ptrdiff_t together = pixels->W == planes->W ? pixels->H : 1, length = together * pixels->W;
+    for (ptrdiff_t n = 0; n < cell->images; n++)
+        for (ptrdiff_t h = 0; h < pixels->H; h += together)
+            K(scatter_pixels)(planes, cell->n + n, cell->rows.begin + h, cell->columns.begin, 0,
+                              channels, length, K(at)(pixels, n, h, 0, 0), pixels->pixel);
+}
+
+static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
+{
+    ptrdiff_t C = args->C, OC = args->OC, m = args->m, points = (m + 2) * (m + 2);
+    ptrdiff_t height = cell->rows.end - cell->rows.begin;
+    ptrdiff_t width = cell->columns.end - cell->columns.begin, pitch = K(odd_pitch)(OC);
+    K(maps) x = K(maps_of)(args->x, C, args->H, args->W, args->channels_last);
+    K(maps) y = K(maps_of)(args->y, OC, args->OH, args->OW, args->channels_last);
+    K(maps) residual = K(maps_of)(args->residual, OC, args->OH, args->OW, args->channels_last);
+    ptrdiff_t inputs_size = points * K(point_size)(cell->tiles, C);
+    ptrdiff_t outputs_size = points * K(point_size)(cell->tiles, OC), tile_size = m * m * pitch;
+    ptrdiff_t maps_size = args->channels_last ? 0 : cell->images * height * width * pitch;
+    ptrdiff_t room_size = K(room_of_cell)(cell, 2, &x, C);
+    T *inputs = fd_scratch((size_t)(inputs_size + outputs_size + tile_size
+                                    + (residual.at ? 2 : 1) * maps_size + room_size) * sizeof(T));
+    if (!inputs) return;
+    T *outputs = inputs + inputs_size, *tile = outputs + outputs_size, *pixels = tile + tile_size;
+    T *room = pixels + (residual.at ? 2 : 1) * maps_size;
+    K(transform_cell)(&x, C, cell, 2, args->PH, args->PW, TRANSFORM(input, m), room, inputs,
+                      K(point_size)(cell->tiles, C));
+    K(multiply_points)(args, cell->tiles, inputs, outputs);
+    K(maps) target = y, start = residual;
+    if (args->channels_last) {
+        target.at = K(at)(&y, cell->n, cell->rows.begin, cell->columns.begin, 0);
+        if (start.at) start.at = K(at)(&start, cell->n, cell->rows.begin, cell->columns.begin, 0);
+    } else {
+        target = (K(maps)){pixels, height * width * pitch, width * pitch, pitch, 1, height, width};
+        if (start.at) {
+            start = target;
+            start.at = pixels + maps_size;
+            K(gather_cell)(&residual, cell, OC, &start);
+        }
+    }
+    K(store_tiles)(args, cell, outputs, tile, &target, &start);
+    if (!args->channels_last) K(scatter_cell)(&y, cell, OC, &target);
+}
+
+/* Items: cells, which are (images, part of the rows, part of the columns). */
+static void K(winograd)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    for (ptrdiff_t item = begin; item < end; item++) {
+        K(cell) cell = K(cell_of)(p, item);
+        if (cell.tiles) K(winograd_cell)(p, &cell);
+    }
+}

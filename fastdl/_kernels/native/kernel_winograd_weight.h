@@ -1,0 +1,152 @@
+/* Winograd's convolution backward to the filters: the transpose of what the forward pass does to g,
+ *
+ *   dg = G' [sum over tiles of (A dy A') * (B' d B)] G
+ *
+ * where the sum is (m + 2)^2 matrix products [c, tiles] times [tiles, oc]. Some thousand tiles are
+ * transformed by all threads; then each thread takes some points and channels and adds the products
+ * to the sums, which would be too large for every thread to have its own.
+ */
+
+/* A: m gradients of outputs. */
+FD_INLINE void K(gradient_line_2)(const V *dy, V *t)
+{
+    t[0] = dy[0];
+    t[1] = dy[0] + dy[1];
+    t[2] = dy[0] - dy[1];
+    t[3] = -dy[1];
+}
+
+FD_INLINE void K(gradient_line_4)(const V *dy, V *t)
+{
+    V a = dy[0] + dy[2], b = dy[1] + dy[3], c = dy[0] + 4 * dy[2], e = 2 * dy[1] + 8 * dy[3];
+    t[0] = dy[0];
+    t[1] = a + b;
+    t[2] = a - b;
+    t[3] = c + e;
+    t[4] = c - e;
+    t[5] = dy[3];
+}
+
+/* G': from m + 2 points back to three taps. */
+FD_INLINE void K(taps_line_2)(const V *t, V *g)
+{
+    V a = (t[1] + t[2]) * (T)0.5;
+    g[0] = t[0] + a;
+    g[1] = (t[1] - t[2]) * (T)0.5;
+    g[2] = a + t[3];
+}
+
+FD_INLINE void K(taps_line_4)(const V *t, V *g)
+{
+    V a = (t[1] + t[2]) * (T)(-1. / 6), b = (t[1] - t[2]) * (T)(-1. / 6);
+    V c = (t[3] + t[4]) * (T)(1. / 24), e = (t[3] - t[4]) * (T)(1. / 12);
+    g[0] = t[0] * (T)0.25 + a + c;
+    g[1] = b + e;
+    g[2] = a + 4 * c + t[5];
+}
+
+DEFINE_TRANSFORM(gradient, 2, 2, 4)
+DEFINE_TRANSFORM(gradient, 4, 4, 6)
+DEFINE_TRANSFORM(taps, 2, 4, 3)
+DEFINE_TRANSFORM(taps, 4, 6, 3)
+#undef DEFINE_TRANSFORM
+
+/* Tiles of the largest cell: cells lie that far apart in the transformed tiles. */
+static ptrdiff_t K(most_tiles)(const fd_winograd_args *args)
+{
+    ptrdiff_t m = args->m, down = (args->OH + m - 1) / m, across = (args->OW + m - 1) / m;
+    return args->together * ((down + args->row_parts - 1) / args->row_parts)
+        * ((across + args->column_parts - 1) / args->column_parts);
+}
+
+/* Items: cells, from args->first_cell on. */
+static void K(winograd_weight_tiles)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fd_winograd_args *args = p;
+    ptrdiff_t most = K(most_tiles)(args), m = args->m;
+    K(maps) x = K(maps_of)(args->x, args->C, args->H, args->W, args->channels_last);
+    K(maps) dy = K(maps_of)(args->dy, args->OC, args->OH, args->OW, args->channels_last);
+    for (ptrdiff_t item = begin; item < end; item++) {
+        K(cell) cell = K(cell_of)(args, args->first_cell + item);
+        if (!cell.tiles) continue;
+        ptrdiff_t x_size = K(room_of_cell)(&cell, 2, &x, args->C);
+        ptrdiff_t dy_size = K(room_of_cell)(&cell, 0, &dy, args->OC);
+        T *room = fd_scratch((size_t)FD_MAX(x_size, dy_size) * sizeof(T));
+        if (!room) return;
+        K(transform_cell)(&x, args->C, &cell, 2, args->PH, args->PW, TRANSFORM(input, m), room,
+                          (T *)args->x_tiles + item * most * K(odd_pitch)(args->C),
+                          K(point_size)(args->cells * most, args->C));
+        K(transform_cell)(&dy, args->OC, &cell, 0, 0, 0, TRANSFORM(gradient, m), room,
+                          (T *)args->dy_tiles + item * most * K(odd_pitch)(args->OC),
+                          K(point_size)(args->cells * most, args->OC));
+    }
+}
+
+/* sums[point, c, oc], and behind them those of db. */
+static inline T *K(sums_of)(const fd_winograd_args *args, ptrdiff_t point)
+{
+    return (T *)args->sums + point * K(point_size)(args->C, args->OC);
+}
+
+/* Items: (point, 128 bytes of the output channels). */
+static void K(winograd_weight_products)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fd_winograd_args *args = p;
+    ptrdiff_t most = K(most_tiles)(args), m = args->m, C = args->C, OC = args->OC;
+    ptrdiff_t blocks = fd_round_up(OC * (ptrdiff_t)sizeof(T), 128) / 128;
+    ptrdiff_t x_pitch = K(odd_pitch)(C), dy_pitch = K(odd_pitch)(OC);
+    fd_stretch *stretches = fd_scratch((size_t)args->cells * sizeof *stretches);
+    if (!stretches) return;
+    for (ptrdiff_t i = 0; i < args->cells; i++) {
+        K(cell) cell = K(cell_of)(args, args->first_cell + i);
+        stretches[i] = (fd_stretch){i * most * x_pitch, i * most, cell.tiles};
+    }
+    for (ptrdiff_t item = begin; item < end; item++) {
+        ptrdiff_t point = item / blocks;
+        const T *a = (const T *)args->x_tiles + point * K(point_size)(args->cells * most, C);
+        const T *b = (const T *)args->dy_tiles + point * K(point_size)(args->cells * most, OC);
+        fd_range panels = K(panels_of_item)(OC, item % blocks);
+        for (ptrdiff_t i = panels.begin; i < panels.end; i++) {
+            fd_range panel = K(panel)(OC, i);
+            ptrdiff_t columns = panel.end - panel.begin;
+            K(product) product = {
+                .a = a, .a_row = 1, .a_step = x_pitch,
+                .b = b + panel.begin, .b_step = dy_pitch, .b_second = K(second)(columns),
+                .stretches = stretches, .n_stretches = args->cells,
+                .out = K(sums_of)(args, point) + panel.begin, .out_row = dy_pitch,
+                .start_row = dy_pitch, .scale = 1};
+            product.start = args->first_cell ? product.out : NULL;
+            K(multiply)(&product, K(ADJACENT), C, columns);
+            if (point != m + 3) continue;
+            /* At point (1, 1) a transformed tile is the sum of its gradients. */
+            T *db = K(sums_of)(args, (m + 2) * (m + 2)) + panel.begin;
+            if (!args->first_cell) K(fill)(db, FD_MAX(columns, VL), 0);
+            for (ptrdiff_t s = 0; s < args->cells; s++) {
+                fd_strip tiles = {.images = 1, .rows = 1, .columns = stretches[s].length,
+                                  .pixel = dy_pitch};
+                K(add_pixels)(&tiles, b + panel.begin + stretches[s].b * dy_pitch,
+                              FD_MAX(columns, VL), db);
+            }
+        }
+    }
+}
+
+/* Items: input channels. */
+static void K(winograd_weight_store)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fd_winograd_args *args = p;
+    ptrdiff_t m = args->m, C = args->C, OC = args->OC, point = K(point_size)(C, OC);
+    ptrdiff_t pitch = K(odd_pitch)(OC), some;
+    enum { SOME = 16 };                 /* channels at a time */
+    T *taps = fd_scratch((size_t)(SOME * 9 * pitch) * sizeof(T));
+    if (!taps) return;
+    for (ptrdiff_t first = begin; first < end; first += some) {
+        some = FD_MIN(SOME, end - first);
+        for (ptrdiff_t c = 0; c < some; c++)
+            TRANSFORM(taps, m)(K(sums_of)(args, 0) + (first + c) * pitch, (m + 2) * point, point,
+                               taps + c * 9 * pitch, 3 * pitch, pitch, fd_round_up(OC, VL));
+        K(transpose)(taps, pitch, some * 9, OC, (T *)args->dw + first * 9, C * 9);
+    }
+    if (args->db && !begin) K(copy)(args->db, K(sums_of)(args, (m + 2) * (m + 2)), OC);
+}
+#undef TRANSFORM

@@ -1,0 +1,145 @@
+"""Winograd's convolution: the algorithm as it is written down, and how far kernels round with it.
+
+Expected values are those of the definition, in float64: conv/reference.py, which is itself tested
+against loops and against PyTorch.
+"""
+
+import numpy as np
+import pytest
+from comparison import assert_same
+from layouts import channels_last
+
+from fastdl import ops
+from fastdl._kernels.conv import reference, winograd
+
+SHAPES = {      # x, OC, padding
+    "one pixel": ((1, 1, 3, 3), 1, 0),
+    "padding alone": ((2, 2, 1, 1), 3, 1),
+    "whole tiles": ((2, 3, 8, 8), 4, 1),
+    "ragged": ((3, 5, 9, 14), 2, (1, 0)),
+    "wide padding": ((1, 2, 4, 7), 3, (3, 5)),
+    "one row": ((1, 4, 3, 61), 5, 0),
+    "many channels": ((2, 33, 6, 5), 71, 1),
+    "several cells": ((5, 17, 30, 27), 20, (1, 2)),
+    "deep": ((3, 300, 14, 14), 40, 1),
+}
+
+
+def _case(shape, OC, padding, seed=0):
+    """x, w, dy and the padding as a pair."""
+    rng = np.random.default_rng(seed)
+    padding = tuple(int(p) for p in np.broadcast_to(padding, 2))
+    OH, OW = (n + 2 * p - 2 for n, p in zip(shape[2:], padding, strict=True))
+    return (rng.standard_normal(shape), rng.standard_normal((OC, shape[1], 3, 3)),
+            rng.standard_normal((shape[0], OC, OH, OW)), padding)
+
+
+def _expected(x, w, dy, padding):
+    """y, dx, dw by the definition."""
+    y, dx, dw = np.empty_like(dy), np.empty_like(x), np.empty_like(w)
+    window = ((1, 1), padding, (1, 1), 1)
+    reference.conv2d(x, w, None, None, y, *window, False, "direct")
+    reference.conv2d_backward_input(dy, w, dx, *window, "direct")
+    reference.conv2d_backward_weight(dy, x, dw, None, *window, "direct")
+    return y, dx, dw
+
+
+def _relative(actual, expected):
+    """Root of the mean square of the error, for that of the values."""
+    return np.sqrt(np.square(actual - expected).mean() / np.square(expected).mean())
+
+
+@pytest.mark.parametrize("m", winograd.TRANSFORMS)
+def test_matrices_convolve_one_line(m):
+    t = winograd.TRANSFORMS[m]
+    for place in range(m + 2):          # bilinear: exact on all units means exact
+        for tap in range(3):
+            d, g = np.eye(m + 2)[place], np.eye(3)[tap]
+            y = t.A_T @ ((t.G @ g) * (t.B_T @ d))
+            np.testing.assert_allclose(y, np.correlate(d, g), atol=1e-15)
+
+
+@pytest.mark.parametrize("m", winograd.TRANSFORMS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_algorithm_is_the_definition(name, m):
+    x, w, dy, padding = _case(*SHAPES[name])
+    actual = (winograd.conv2d(x, w, padding, m), winograd.conv2d_backward_input(dy, w, padding, m),
+              winograd.conv2d_backward_weight(dy, x, padding, m))
+    for result, expected in zip(actual, _expected(x, w, dy, padding), strict=True):
+        assert result.shape == expected.shape
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def _amplification(m, backward=False):
+    """What the transforms do to rounding errors of the products: the root of the mean square of
+    their sums, for that of the exact result, with d and g (or dy) of independent unit normals.
+
+    Along one axis the product of point p has variance |B_p|^2 |G_p|^2 and enters output i with
+    A_ip, while the exact output has variance 3; two axes multiply.
+    """
+    t = winograd.TRANSFORMS[m]
+    d, g, y = (np.square(matrix) for matrix in (t.B_T, t.G, t.A_T))
+    if backward:
+        return (d.sum(1) * y.sum(0) @ g).mean() / m
+    return (y @ (d.sum(1) * g.sum(1))).mean() / 3
+
+
+def _bound(m, terms, backward=False):
+    """As docs/architecture.md states it: a few roundings, and sums whose errors grow with the root
+    of their length."""
+    return np.finfo(np.float32).eps * _amplification(m, backward) * (1 + np.sqrt(terms) / 4)
+
+
+def _bounds(m, x, w):
+    tiles = len(x) * -(-x.shape[2] // m) * -(-x.shape[3] // m)
+    return _bound(m, w.shape[1]), _bound(m, w.shape[0]), _bound(m, tiles, backward=True)
+
+
+def test_amplification_is_what_the_documentation_says():
+    for backward in (False, True):
+        assert round(_amplification(2, backward), 1) == 1.7
+        assert round(_amplification(4, backward), 1) == 10.8
+
+
+@pytest.mark.parametrize("m", winograd.TRANSFORMS)
+@pytest.mark.parametrize("channels", [16, 64, 256])
+def test_the_algorithm_in_float32_stays_within_the_bound(channels, m):
+    x, w, dy, padding = _case((2, channels, 12, 12), 32, 1)
+    single = [a.astype(np.float32) for a in (x, w, dy)]
+    expected = _expected(*(a.astype(np.float64) for a in single), padding)
+    x, w, dy = single
+    actual = (winograd.conv2d(x, w, padding, m), winograd.conv2d_backward_input(dy, w, padding, m),
+              winograd.conv2d_backward_weight(dy, x, padding, m))
+    for result, value, bound in zip(actual, expected, _bounds(m, x, w), strict=True):
+        assert result.dtype == np.float32
+        assert _relative(result, value) < bound
+
+
+@pytest.mark.parametrize("layout", [np.asarray, channels_last], ids=["planar", "channels-last"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_kernels_stay_within_the_documented_error(name, layout, need_backend):
+    need_backend("cython")
+    x, w, dy, padding = _case(*SHAPES[name])
+    x, w, dy = (a.astype(np.float32) for a in (x, w, dy))
+    options = {"padding": padding, "algorithm": "winograd", "backend": "cython"}
+    y = ops.conv2d(layout(x), w, **options)
+    dx, dw, db = ops.conv2d_backward(layout(dy), layout(x), w, **options)
+    expected = _expected(*(a.astype(np.float64) for a in (x, w, dy)), padding)
+    for actual, value, bound in zip((y, dx, dw), expected, _bounds(4, x, w), strict=True):
+        assert _relative(actual, value) < bound
+    pixels = dy[:, 0].size
+    assert_same(db, dy.sum((0, 2, 3), dtype=np.float64).astype(np.float32), np.float32, pixels)
+
+
+@pytest.mark.parametrize("layout", [np.asarray, channels_last], ids=["planar", "channels-last"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_epilogues(name, layout, need_backend):
+    need_backend("cython")
+    x, w, residual, padding = _case(*SHAPES[name])
+    x, w, residual = (a.astype(np.float32) for a in (x, w, residual))
+    b = np.linspace(-2, 2, len(w), dtype=np.float32)
+    options = {"padding": padding, "algorithm": "winograd", "backend": "cython"}
+    plain = ops.conv2d(layout(x), w, **options)
+    whole = ops.conv2d(layout(x), w, b, residual=layout(residual), relu=True, **options)
+    expected = np.maximum(plain + b[:, None, None] + residual, 0)
+    np.testing.assert_allclose(whole, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
