@@ -292,7 +292,7 @@ static int K(prepare_walk)(K(walk) *walk)
 }
 
 /* Sums, or weights, of the channels of one block. */
-static inline T *K(sums_of)(const K(walk) *walk, ptrdiff_t vector, ptrdiff_t j)
+static inline T *K(tap_sums)(const K(walk) *walk, ptrdiff_t vector, ptrdiff_t j)
 {
     ptrdiff_t filters = vector * walk->multiplier + j;
     return walk->sums + filters * (walk->h.taps * walk->w.taps + 1) * VL;
@@ -371,7 +371,7 @@ static void K(write_block)(K(writer) *writer, ptrdiff_t n, fd_block part, ptrdif
     int direct = K(is_in_vectors)(&to) && !(backward && walk->multiplier > 1);
     ptrdiff_t pixel = part.vectors * VL;
     K(output_block) block = {
-        .in = walk->patch, .weights = K(sums_of)(walk, part.vector, j),
+        .in = walk->patch, .weights = K(tap_sums)(walk, part.vector, j),
         .line = fd_count_inputs(&walk->w, part.columns) * pixel, .pixel = pixel,
         .h = &walk->h, .w = &walk->w,
         .rows = part.rows, .columns = part.columns, .vectors = part.vectors,
@@ -565,7 +565,7 @@ static void K(multiply_block)(const K(walk) *walk, ptrdiff_t n, fd_block part)
         K(view) dy = K(view_of)(walk, args->dy, 1, n, &part, j);
         dy = K(view_at)(dy, part.row, part.column);
         ptrdiff_t pixel = part.vectors * VL;
-        K(products) p = {walk->patch, dy.data, K(sums_of)(walk, part.vector, j),
+        K(products) p = {walk->patch, dy.data, K(tap_sums)(walk, part.vector, j),
                          fd_count_inputs(w, part.columns) * pixel, pixel,
                          dy.row, dy.column, dy.last, part.rows, part.columns, part.vectors};
         if (!K(is_in_vectors)(&dy)) {
