@@ -49,7 +49,7 @@ typedef struct {
 static K(col_block) K(choose_col_block)(const fd_window *w)
 {
     K(col_block) block;
-    block.rows = FD_MAX(FD_MIN(64 / FD_MAX(w->OW, 1), w->OH), 1);
+    block.rows = FD_MAX(FD_MIN(256 / FD_MAX(w->OW, 1), w->OH), 1);
     block.pixels = block.rows * w->OW;
     block.taps = FD_MAX(262144 / (ptrdiff_t)sizeof(T) / FD_MAX(block.pixels, 1), VL);   /* in L2 */
     return block;

@@ -1,6 +1,7 @@
 /* Pooling: which layout the maps have, and whether maxima or averages are wanted, is settled before
  * the loops begin; the copy of the arguments, which goes to inlined functions alone, may stay in
- * registers while results are stored. Items of windows are rows of outputs, and rows of inputs on the way back. */
+ * registers while results are stored. Items of windows are rows of outputs, and rows of inputs on
+ * the way back. */
 #include "kernel_pool_taps.h"
 #include "kernel_pool_planes.h"
 #include "kernel_pool_gather.h"

@@ -32,7 +32,8 @@ FD_INLINE int K(prepare_gathering)(const fd_pool_args *args, K(gathering) *job)
     ptrdiff_t outputs = lines * job->line + VL, most = w->KH * w->KW;
     char *memory = fd_scratch((size_t)most * sizeof(K(tap))
                               + (size_t)(places + 1) * sizeof(ptrdiff_t)
-                              + (size_t)(outputs + w->OW + VL) * sizeof(T) + (size_t)outputs * sizeof(INT));
+                              + (size_t)(outputs + w->OW + VL) * sizeof(T)
+                              + (size_t)outputs * sizeof(INT));
     if (!memory) return 0;
     job->taps = (K(tap) *)memory;
     job->first = (ptrdiff_t *)(job->taps + most);

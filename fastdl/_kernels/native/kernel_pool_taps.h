@@ -44,7 +44,8 @@ FD_RARE K(ivec) K(get_some_argmax)(const void *argmax, int bytes, ptrdiff_t at, 
     INT lane[FD_VBYTES / sizeof(T)] = {0};
     K(ivec) v;
     for (ptrdiff_t i = 0; i < FD_MIN(count, VL); i++)
-        lane[i] = bytes == 1 ? ((const uint8_t *)argmax)[at + i] : ((const int32_t *)argmax)[at + i];
+        lane[i] = bytes == 1 ? ((const uint8_t *)argmax)[at + i]
+                             : ((const int32_t *)argmax)[at + i];
     memcpy(&v, lane, sizeof v);
     return v;
 }

@@ -52,7 +52,7 @@ FD_INLINE V K(odd)(V first, V second) { return (void)first, FD_SHUFFLE(FD_ODD); 
 FD_INLINE V K(zip_low)(V first, V second) { return (void)second, FD_SHUFFLE(FD_LOW); }
 FD_INLINE V K(zip_high)(V first, V second) { return (void)first, FD_SHUFFLE(FD_HIGH); }
 
-/* Bytes from and to lanes. GCC takes a conversion apart, lane by lane; but it finds the shuffles. */
+/* Bytes from and to lanes. GCC takes a conversion apart, lane by lane; shuffles it does find. */
 typedef FD_LIKE_V(T, uint8_t) K(bytes);
 
 /* The first VL of the bytes at `in`, of which FD_VBYTES may be read. */

@@ -7,8 +7,9 @@ Shapes
             int32 when the window has more than 256 cells. Global pooling: index into H * W, int32.
 
 Of equal values the first wins; NaN beats every number (the first NaN wins), as in NumPy's argmax.
-Where nobody asks for it, `argmax` is None on the way forward. Padding never wins a maximum. An average divides by the window's size; cells of the padding count
-when ``count_include_pad``, cells beyond the padding (ceil_mode) never do.
+Padding never wins a maximum. Forward, `argmax` is None where nobody asks for it.
+An average divides by the window's size; cells of the padding count when ``count_include_pad``,
+cells beyond the padding (ceil_mode) never do.
 An index in `argmax` that points outside the input is ignored on the way back.
 """
 
