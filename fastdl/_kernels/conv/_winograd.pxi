@@ -94,19 +94,21 @@ cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
 
 
 cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
-    """In chunks of tiles that stay in the caches, as the sums do where each thread has its own.
+    """In chunks of tiles that stay in the caches.
 
-    If not, it pays to visit the sums less often.
+    Few sums do, too, and each thread has its own; many are better visited less often, by all.
     """
     cdef int threads = threads_for(work)
     cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), tiles, of_x, of_dy, of_sums
+    cdef bint few
     job.all_cells = cut_cells(job, CELL_TILES, threads)
     of_sums = (points * (job.C + 1) + 1) * line_bytes(job.OC)
-    job.parts = min(threads, job.all_cells) if of_sums <= 4 * SUMS_BYTES else 1
+    few = of_sums <= 4 * SUMS_BYTES
+    job.parts = min(threads, job.all_cells) if few else 1
     tiles = (job.together * ceil_div(ceil_div(job.OH, job.m), job.row_parts)
              * ceil_div(ceil_div(job.OW, job.m), job.column_parts))
-    job.cells = max(1, (128 if job.parts > 1 or threads == 1 else 256) // tiles)
-    if job.parts == 1:
+    job.cells = max(1, (128 if few else 256) // tiles)
+    if not few:
         job.cells = round_up(job.cells, threads)
     job.cells = min(job.cells, job.all_cells)
     of_x = points * (job.cells * tiles + 1) * line_bytes(job.C)
@@ -114,7 +116,7 @@ cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
     job.x_tiles = shared_scratch(job.parts * (of_x + of_dy + of_sums))
     job.dy_tiles = <char *> job.x_tiles + job.parts * of_x
     job.sums = <char *> job.dy_tiles + job.parts * of_dy
-    if job.parts > 1 or threads == 1:
+    if few or threads == 1:
         run(FD_winograd_weight_parts, FD_FLOAT32, job, job.parts, work)
     else:
         weight_products_together(job, work)
