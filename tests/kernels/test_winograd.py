@@ -85,8 +85,7 @@ def _amplification(m, backward=False):
 
 
 def _bound(m, terms, backward=False):
-    """As docs/architecture.md states it: a few roundings, and sums whose errors grow with the root
-    of their length."""
+    """As docs/architecture.md states it: a few roundings, and sums of so many terms."""
     return np.finfo(np.float32).eps * _amplification(m, backward) * (1 + np.sqrt(terms) / 4)
 
 
@@ -143,3 +142,20 @@ def test_epilogues(name, layout, need_backend):
     whole = ops.conv2d(layout(x), w, b, residual=layout(residual), relu=True, **options)
     expected = np.maximum(plain + b[:, None, None] + residual, 0)
     np.testing.assert_allclose(whole, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("shape", "OC", "chosen"), [
+    ((2, 3, 32, 32), 16, "direct"),     # transforms cost more than they save
+    ((1, 128, 4, 4), 128, "direct"),    # so do those of the filters
+    ((2, 64, 28, 28), 64, "winograd")])
+def test_what_auto_takes(shape, OC, chosen, need_backend):
+    need_backend("cython")
+    x, w, dy, padding = _case(shape, OC, 1)
+    x, w, dy = (a.astype(np.float32) for a in (x, w, dy))
+    results = {algorithm: (ops.conv2d(x, w, padding=padding, algorithm=algorithm, backend="cython"),
+                           *ops.conv2d_backward(dy, x, w, padding=padding, algorithm=algorithm,
+                                                backend="cython"))
+               for algorithm in ("auto", "direct", "winograd")}
+    for auto, one, direct in zip(results["auto"], results[chosen], results["direct"], strict=True):
+        np.testing.assert_array_equal(auto, one)
+        assert_same(auto, direct, np.float32, max(9 * shape[1], 9 * OC, dy[:, 0].size))

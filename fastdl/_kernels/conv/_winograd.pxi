@@ -4,7 +4,8 @@ from libc.string cimport memset
 
 cdef enum:
     CELL_TILES = 28         # transformed tiles, and the products, stay in a core's cache
-    FILTERS_BYTES = 1 << 24     # so do transformed filters in the cache of all cores
+    FAR_TILES = 112         # where the filters do not stay in any cache, they are read less often
+    FAR_BYTES = 1 << 24     # transformed filters of more than that do not
 
 
 cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t unit) noexcept:
@@ -20,8 +21,13 @@ cdef double winograd_cost(fd_conv_args *args, Py_ssize_t height, Py_ssize_t widt
     """
     cdef Py_ssize_t C = args.window.C, OC = args.OC, points = (m + 2) * (m + 2)
     cdef double tiles = <double> args.window.N * ceil_div(height, m) * ceil_div(width, m)
-    cdef bint far = not to_filters and <double> points * C * OC * sizeof(float) > FILTERS_BYTES
-    return points * (tiles * (1.15 + 24. / C + 24. / OC) + (110 if far else 40))
+    cdef bint far = not to_filters and are_far(m, C, OC)
+    return points * (tiles * (1.15 + 24. / C + 24. / OC) + (80 if far else 50))
+
+
+cdef inline bint are_far(Py_ssize_t m, Py_ssize_t C, Py_ssize_t OC) noexcept:
+    """Whether transformed filters are too many for the caches."""
+    return <double> (m + 2) * (m + 2) * C * OC * sizeof(float) > FAR_BYTES
 
 
 cdef Py_ssize_t winograd_tile(fd_conv_args *args, fd_dtype dtype, object algorithm,
@@ -50,18 +56,18 @@ cdef fd_winograd_args winograd_args(fd_conv_args *args, Py_ssize_t m) noexcept:
     return job
 
 
-cdef Py_ssize_t cut_cells(fd_winograd_args *job, int threads) noexcept:
-    """Cut the outputs into cells of some tiles; returns how many."""
+cdef Py_ssize_t cut_cells(fd_winograd_args *job, Py_ssize_t most, int threads) noexcept:
+    """Cut the outputs into cells of at most about so many tiles; returns how many cells."""
     cdef Py_ssize_t down = ceil_div(job.OH, job.m), across = ceil_div(job.OW, job.m)
     cdef Py_ssize_t tiles = down * across, parts, groups
     job.together = job.row_parts = job.column_parts = 1
     if tiles < 1 or job.N < 1:
         return 0
-    if min(CELL_TILES // tiles, job.N // threads) > 1:
-        groups = round_up(ceil_div(job.N, CELL_TILES // tiles), threads)
+    if min(most // tiles, job.N // threads) > 1:
+        groups = round_up(ceil_div(job.N, most // tiles), threads)
         job.together = ceil_div(job.N, groups)
     else:
-        parts = ceil_div(tiles, CELL_TILES)
+        parts = ceil_div(tiles, most)
         if job.N % threads:
             parts = round_up(parts, threads)
         job.row_parts = min(down, parts)
@@ -76,7 +82,10 @@ cdef inline Py_ssize_t line_bytes(Py_ssize_t channels) noexcept:
 
 cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
     """A forward pass, or one backward to the input."""
-    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), cells = cut_cells(job, threads_for(work))
+    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), most = CELL_TILES, cells
+    if are_far(job.m, job.C, job.OC):
+        most = FAR_TILES
+    cells = cut_cells(job, most, threads_for(work))
     job.filters = shared_scratch(points * line_bytes(job.OC) * (job.C + 1))
     run(FD_winograd_filters, FD_FLOAT32, job, panel_items(job.OC, sizeof(float)),
         <double> points * job.C * job.OC)
@@ -85,29 +94,44 @@ cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
 
 
 cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
-    """In chunks: all threads transform some cells, then all add up the products.
+    """In chunks of tiles that stay in the caches.
 
-    A chunk is to stay in the caches; but where the sums do not, it pays to visit them less often.
+    Few sums do, too, and each thread has its own; many are better visited less often, by all.
     """
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), cells = cut_cells(job, threads)
-    cdef Py_ssize_t down = ceil_div(job.OH, job.m), across = ceil_div(job.OW, job.m)
-    cdef Py_ssize_t cell_tiles, chunk, tiles, of_x, of_dy
-    cell_tiles = (job.together * ceil_div(down, job.row_parts)
-                  * ceil_div(across, job.column_parts))
-    chunk = max(128, min(256, job.C)) // cell_tiles
-    chunk = min(cells, max(1, chunk // threads) * threads)
-    tiles = chunk * cell_tiles + 1
-    of_x = points * tiles * line_bytes(job.C)
-    of_dy = points * tiles * line_bytes(job.OC)
-    job.x_tiles = shared_scratch(of_x + of_dy + (points * (job.C + 1) + 1) * line_bytes(job.OC))
-    job.dy_tiles = <char *> job.x_tiles + of_x
-    job.sums = <char *> job.dy_tiles + of_dy
-    while job.first_cell < cells:
-        job.cells = min(chunk, cells - job.first_cell)
+    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), tiles, of_x, of_dy, of_sums
+    cdef bint few
+    job.all_cells = cut_cells(job, CELL_TILES, threads)
+    of_sums = (points * (job.C + 1) + 1) * line_bytes(job.OC)
+    few = of_sums <= 4 * SUMS_BYTES
+    job.parts = min(threads, job.all_cells) if few else 1
+    tiles = (job.together * ceil_div(ceil_div(job.OH, job.m), job.row_parts)
+             * ceil_div(ceil_div(job.OW, job.m), job.column_parts))
+    job.cells = max(1, (128 if few else 256) // tiles)
+    if not few:
+        job.cells = round_up(job.cells, threads)
+    job.cells = min(job.cells, job.all_cells)
+    of_x = points * (job.cells * tiles + 1) * line_bytes(job.C)
+    of_dy = points * (job.cells * tiles + 1) * line_bytes(job.OC)
+    job.x_tiles = shared_scratch(job.parts * (of_x + of_dy + of_sums))
+    job.dy_tiles = <char *> job.x_tiles + job.parts * of_x
+    job.sums = <char *> job.dy_tiles + job.parts * of_dy
+    if few or threads == 1:
+        run(FD_winograd_weight_parts, FD_FLOAT32, job, job.parts, work)
+    else:
+        weight_products_together(job, work)
+    run(FD_winograd_weight_store, FD_FLOAT32, job, job.C, <double> points * job.C * job.OC)
+    return 0
+
+
+cdef int weight_products_together(fd_winograd_args *job, double work) except -1:
+    """All threads on each chunk of cells."""
+    cdef Py_ssize_t chunk = job.cells, points = (job.m + 2) * (job.m + 2)
+    while job.first_cell < job.all_cells:
+        job.cells = min(chunk, job.all_cells - job.first_cell)
         run(FD_winograd_weight_tiles, FD_FLOAT32, job, job.cells, work)
         run(FD_winograd_weight_products, FD_FLOAT32, job,
             points * panel_items(job.OC, sizeof(float)), work)
+        job.add = True
         job.first_cell += chunk
-    run(FD_winograd_weight_store, FD_FLOAT32, job, job.C, <double> points * job.C * job.OC)
     return 0

@@ -21,8 +21,10 @@ from ..im2col.reference import windows
 
 
 class Transforms:
-    """The matrices of F(m x m, 3 x 3). Each row of `B_T` and `G` belongs to one point: 0, 1, -1,
-    for m = 4 also 2 and -2, and infinity."""
+    """The matrices of F(m x m, 3 x 3).
+
+    Each row of `B_T` and `G` belongs to one point: 0, 1, -1, for m = 4 also 2 and -2, and infinity.
+    """
 
     def __init__(self, B_T, G, A_T):
         self.B_T, self.G, self.A_T = (np.array(matrix) for matrix in (B_T, G, A_T))
@@ -67,8 +69,10 @@ def _both_axes(matrix, tiles):
 
 
 def _tiles(maps, size, m, padding, counts):
-    """Tiles of `size` x `size`, m apart: (N, C, down, across, size, size). What they cover outside
-    of the maps is zero."""
+    """Tiles of `size` x `size`, m apart: (N, C, down, across, size, size).
+
+    What they cover outside of the maps is zero.
+    """
     return windows(maps, (size, size), (m, m), padding, (1, 1), counts)
 
 
@@ -97,9 +101,9 @@ def conv2d_backward_input(dy, w, padding, m):
 
 
 def conv2d_backward_weight(dy, x, padding, m):
-    """dw: y is linear in G g G^T, so its gradient takes the transposed matrices:
+    """dw: y is linear in G g G^T, so its gradient takes the transposed matrices.
 
-        dg = G^T [sum over tiles of (A dy A^T) * (B^T d B)] G
+    That is, ``dg = G^T [sum over tiles of (A dy A^T) * (B^T d B)] G``.
     """
     t = TRANSFORMS[m]
     counts = [-(-n // m) for n in dy.shape[2:]]

@@ -13,7 +13,8 @@ cdef extern from "fastdl_native.h" nogil:
         FD_conv2d_pack, FD_conv2d
         FD_conv2d_backward_pack, FD_conv2d_backward_input, FD_conv2d_backward_weight
         FD_winograd_filters, FD_winograd
-        FD_winograd_weight_tiles, FD_winograd_weight_products, FD_winograd_weight_store
+        FD_winograd_weight_tiles, FD_winograd_weight_products, FD_winograd_weight_parts
+        FD_winograd_weight_store
         FD_conv2d_depthwise, FD_conv2d_depthwise_backward_input
         FD_conv2d_depthwise_backward_weight
         FD_max_pool2d, FD_max_pool2d_backward
@@ -102,7 +103,8 @@ cdef extern from "fastdl_native.h" nogil:
         void *x_tiles
         void *dy_tiles
         void *sums
-        Py_ssize_t first_cell, cells
+        Py_ssize_t first_cell, cells, all_cells, parts
+        bint add
 
     ctypedef struct fd_pool_args:
         fd_window window

@@ -113,8 +113,10 @@ typedef struct {
     void *filters;                      /* room for the transformed filters */
     ptrdiff_t together, row_parts, column_parts;        /* how the outputs are cut into cells */
     void *x_tiles, *dy_tiles;           /* room for the transformed tiles of `cells` cells */
-    void *sums;                         /* of their products, over all cells */
-    ptrdiff_t first_cell, cells;
+    void *sums;                         /* of their products */
+    ptrdiff_t first_cell, cells, all_cells;
+    ptrdiff_t parts;                    /* of all cells, with transformed tiles and sums apart */
+    int add;                            /* to what is in `sums` */
 } fd_winograd_args;
 
 typedef struct {

@@ -2,9 +2,11 @@
  *
  *   dg = G' [sum over tiles of (A dy A') * (B' d B)] G
  *
- * where the sum is (m + 2)^2 matrix products [c, tiles] times [tiles, oc]. Some thousand tiles are
- * transformed by all threads; then each thread takes some points and channels and adds the products
- * to the sums, which would be too large for every thread to have its own.
+ * where the sum is (m + 2)^2 matrix products [c, tiles] times [tiles, oc], made in chunks: some
+ * hundred tiles are transformed, and their products added to the sums. With few channels, each
+ * thread does so for a part of all tiles, with sums of its own. Where these would be too large, all
+ * threads transform the tiles of a chunk, and then each adds up the products of some points and
+ * channels.
  */
 
 /* A: m gradients of outputs. */
@@ -82,7 +84,13 @@ static void K(winograd_weight_tiles)(const void *p, ptrdiff_t begin, ptrdiff_t e
     }
 }
 
-/* sums[point, c, oc], and behind them those of db. */
+/* sums[point, c, oc], and behind them those of db: the distance from one part to the next. */
+static inline ptrdiff_t K(sums_size)(const fd_winograd_args *args)
+{
+    ptrdiff_t points = (args->m + 2) * (args->m + 2);
+    return points * K(point_size)(args->C, args->OC) + K(odd_pitch)(args->OC);
+}
+
 static inline T *K(sums_of)(const fd_winograd_args *args, ptrdiff_t point)
 {
     return (T *)args->sums + point * K(point_size)(args->C, args->OC);
@@ -115,12 +123,12 @@ static void K(winograd_weight_products)(const void *p, ptrdiff_t begin, ptrdiff_
                 .stretches = stretches, .n_stretches = args->cells,
                 .out = K(sums_of)(args, point) + panel.begin, .out_row = dy_pitch,
                 .start_row = dy_pitch, .scale = 1};
-            product.start = args->first_cell ? product.out : NULL;
+            product.start = args->add ? product.out : NULL;
             K(multiply)(&product, K(ADJACENT), C, columns);
             if (point != m + 3) continue;
             /* At point (1, 1) a transformed tile is the sum of its gradients. */
             T *db = K(sums_of)(args, (m + 2) * (m + 2)) + panel.begin;
-            if (!args->first_cell) K(fill)(db, FD_MAX(columns, VL), 0);
+            if (!args->add) K(fill)(db, FD_MAX(columns, VL), 0);
             for (ptrdiff_t s = 0; s < args->cells; s++) {
                 fd_strip tiles = {.images = 1, .rows = 1, .columns = stretches[s].length,
                                   .pixel = dy_pitch};
@@ -129,6 +137,36 @@ static void K(winograd_weight_products)(const void *p, ptrdiff_t begin, ptrdiff_
             }
         }
     }
+}
+
+/* Items: parts of all cells, in chunks of args->cells. */
+static void K(winograd_weight_parts)(const void *p, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fd_winograd_args *args = p;
+    ptrdiff_t points = (args->m + 2) * (args->m + 2), tiles = args->cells * K(most_tiles)(args);
+    ptrdiff_t blocks = fd_round_up(args->OC * (ptrdiff_t)sizeof(T), 128) / 128;
+    for (ptrdiff_t item = begin; item < end; item++) {
+        fd_range cells = fd_part(args->all_cells, 1, args->parts, item);
+        fd_winograd_args part = *args;
+        part.x_tiles = (T *)args->x_tiles + item * points * K(point_size)(tiles, args->C);
+        part.dy_tiles = (T *)args->dy_tiles + item * points * K(point_size)(tiles, args->OC);
+        part.sums = (T *)args->sums + item * K(sums_size)(args);
+        for (ptrdiff_t first = cells.begin; first < cells.end; first += args->cells) {
+            part.first_cell = first;
+            part.cells = FD_MIN(args->cells, cells.end - first);
+            part.add = first > cells.begin;
+            K(winograd_weight_tiles)(&part, 0, part.cells);
+            K(winograd_weight_products)(&part, 0, points * blocks);
+        }
+    }
+}
+
+/* Add the sums of the other parts to those of the first, for one line of them. */
+static void K(add_parts)(const fd_winograd_args *args, T *line)
+{
+    for (ptrdiff_t part = 1; part < args->parts; part++)
+        for (ptrdiff_t o = 0; o < args->OC; o += VL)
+            K(store)(line + o, K(load)(line + o) + K(load)(line + part * K(sums_size)(args) + o));
 }
 
 /* Items: input channels. */
@@ -142,11 +180,18 @@ static void K(winograd_weight_store)(const void *p, ptrdiff_t begin, ptrdiff_t e
     if (!taps) return;
     for (ptrdiff_t first = begin; first < end; first += some) {
         some = FD_MIN(SOME, end - first);
-        for (ptrdiff_t c = 0; c < some; c++)
+        for (ptrdiff_t c = 0; c < some; c++) {
+            for (ptrdiff_t i = 0; i < (m + 2) * (m + 2); i++)
+                K(add_parts)(args, K(sums_of)(args, i) + (first + c) * pitch);
             TRANSFORM(taps, m)(K(sums_of)(args, 0) + (first + c) * pitch, (m + 2) * point, point,
                                taps + c * 9 * pitch, 3 * pitch, pitch, fd_round_up(OC, VL));
+        }
         K(transpose)(taps, pitch, some * 9, OC, (T *)args->dw + first * 9, C * 9);
     }
-    if (args->db && !begin) K(copy)(args->db, K(sums_of)(args, (m + 2) * (m + 2)), OC);
+    if (args->db && !begin) {
+        T *db = K(sums_of)(args, (m + 2) * (m + 2));
+        K(add_parts)(args, db);
+        K(copy)(args->db, db, OC);
+    }
 }
 #undef TRANSFORM
