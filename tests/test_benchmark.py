@@ -159,12 +159,14 @@ def test_work_of_the_cases():
         assert (pool.flops, pool.bytes, pool.streamed) == (0, 6_585_600, 6_585_600)
     # Adam reads w, dw, m, v and writes w, m, v
     assert case_named("adam_update 10000000 parameters float32").bytes == 280_000_000
-    # 32*64*112*112 floats: x and y, dy, x and dx; x is read twice, for its statistics first
-    large = "N32 C64 112x112 float32"
+    # 32*64*112*112 floats: x, residual, y once; x twice for the statistics first
+    fused = "N32 C64 112x112 +add+relu float32"
     size = 4 * 25_690_112
-    norms = [case_named(f"{name} {large}") for name in ("batch_norm", "batch_norm_backward")]
-    assert [case.bytes for case in norms] == [2 * size, 3 * size]
-    assert [case.streamed for case in norms] == [3 * size, 5 * size]
+    assert case_named(f"batch_norm {fused}").bytes == 3 * size
+    assert case_named(f"batch_norm {fused}").streamed == 4 * size
+    # dy, x, y, dx and the residual's gradient once; dy, x, y twice
+    assert case_named(f"batch_norm_backward {fused}").bytes == 5 * size
+    assert case_named(f"batch_norm_backward {fused}").streamed == 8 * size
 
 
 def test_arguments_are_as_large_as_the_bytes_say():
