@@ -109,6 +109,9 @@ def sgd_update(w: Arrays, dw: Any, *, lr: float, weight_decay: float = 0.0,
                backend: str | None = None) -> None:
     """``w -= lr * g`` with ``g = dw + weight_decay * w``.
 
+    All functions here also take lists of arrays in place of each array, and then change all of
+    them in one pass; no two of the arrays may overlap.
+
     >>> w = np.ones(2)
     >>> sgd_update(w, np.array([1.0, -1.0]), lr=0.1)
     >>> w
@@ -174,7 +177,8 @@ def nadam_update(w: Arrays, dw: Any, m: Arrays, v: Arrays, *, step: int, mu: flo
                  backend: str | None = None) -> None:
     """One step of NAdam (Dozat, 2016); `mu`, `mu_next`, `mu_product`: its momentum schedule."""
     _update("nadam_update", w, dw, m, v,
-            options=(lr, beta1, beta2, eps, weight_decay, _counted("nadam_update", step), mu, mu_next, mu_product),
+            options=(lr, beta1, beta2, eps, weight_decay, _counted("nadam_update", step), mu,
+                     mu_next, mu_product),
             backend=backend)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from gradients import assert_gradient, torch_gradients
 
+import fastdl as fd
 from fastdl import ops
 
 LABELS = np.array([2, 0, 1, 2])
@@ -71,6 +72,34 @@ def test_softmax_cross_entropy_gradients(kind, scores, soft):
     _, p = ops.softmax_cross_entropy(scores, t, return_probabilities=True)
     assert_gradient(ops.softmax_cross_entropy_backward(p, t),
                     lambda x: ops.softmax_cross_entropy(x, t), scores)
+
+
+@pytest.mark.parametrize("kind", ["labels", "soft", "sum of 2"])
+def test_softmax_cross_entropy_with_gradient_as_pytorch(kind, scores, soft, torch):
+    t = {"labels": LABELS, "soft": soft, "sum of 2": 2 * soft}[kind]
+    loss, dx = ops.softmax_cross_entropy_with_gradient(scores, t, 0.7)
+    expected, (gradient,) = torch_gradients(
+        torch, lambda x: torch.nn.functional.cross_entropy(x, torch.tensor(t)), [scores], 0.7)
+    assert loss == pytest.approx(expected.item(), rel=1e-13)
+    np.testing.assert_allclose(dx, gradient, rtol=1e-12, atol=1e-15)
+
+
+def test_dense_targets_over_many_classes(rng):
+    """Scores far from 0, whose logarithms only a subtraction in the right order leaves exact."""
+    x = (rng.standard_normal((3, 5003)) + 1e3).astype("f4")
+    t = rng.dirichlet(np.ones(5003), 3).astype("f4")
+    exact = x.astype("f8") - 1e3
+    log_p = exact - np.log(np.exp(exact).sum(axis=1, keepdims=True))
+    expected = -(t.astype("f8") * log_p).sum(axis=1).mean()
+    assert ops.softmax_cross_entropy(x, t) == pytest.approx(expected, rel=2e-6)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, 2**62, -2**63])
+def test_label_outside_names_it(wrong, scores):
+    t = LABELS.copy()
+    t[1] = wrong
+    with pytest.raises(fd.ArgumentError, match=f"with_gradient: t has label {wrong}, but x has 3"):
+        ops.softmax_cross_entropy_with_gradient(scores, t)
 
 
 def test_cross_entropy_by_hand():

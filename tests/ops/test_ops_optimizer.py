@@ -186,7 +186,7 @@ def test_lists_must_be_as_long_as_each_other():
 
 def test_lists_are_of_one_dtype():
     ws = [np.ones(2), np.ones(3, "f4")]
-    with pytest.raises(fd.DTypeError, match=r"w\[1\] is float32 but w\[0\] is float64; update each"):
+    with pytest.raises(fd.DTypeError, match=r"w\[1\] is float32 but w\[0\] is float64"):
         ops.sgd_update(ws, [np.ones(2), np.ones(3, "f4")], lr=1)
     np.testing.assert_array_equal(ws[0], 1)
 

@@ -118,9 +118,9 @@ def softmax_cross_entropy_dense_backward(p, t, dx, scale):
 def _softmax_cross_entropy_dense_with_gradient(x, t, dx, loss, scale):
     for i in prange(x.shape[0]):
         t_row, dx_row = t[i], dx[i]
-        loss[i] = -_dense_loss(x[i], t_row, _softmax_row(x[i], dx_row, scale * total(t_row)))
+        loss[i] = -_dense_loss(x[i], t_row, _softmax_row(x[i], dx_row, total(t_row)))
         for j in range(dx_row.size):
-            dx_row[j] -= t_row[j] * scale
+            dx_row[j] = (dx_row[j] - t_row[j]) * scale
 
 
 def softmax_cross_entropy_dense_with_gradient(x, t, dx, loss, scale):

@@ -76,7 +76,8 @@ static inline void philox_chunk(uint64_t chunk, uint64_t seed, uint32_t out[PHIL
     for (int block = 0; block < PHILOX_CHUNK / 4; block += 2 * PHILOX_LANES) {
         philox_words counters[2], words[2][4];
         for (int i = 0; i < 2; i++)
-            counters[i] = ramp + (chunk * (PHILOX_CHUNK / 4) + (uint64_t)(block + i * PHILOX_LANES));
+            counters[i] = ramp + (chunk * (PHILOX_CHUNK / 4)
+                                  + (uint64_t)(block + i * PHILOX_LANES));
         philox(counters, seed, words);
         for (int i = 0; i < 2; i++) {
             const philox_words *word = words[i];
@@ -113,12 +114,17 @@ FD_INLINE void K(drop)(const T *__restrict__ x, T *__restrict__ y,
     }
 }
 
-/* The same for fewer elements at the end; apart, so that the loop over a fixed number of them is
- * not made one with this. */
-static void K(drop_last)(const T *x, T *y, const uint32_t *words, uint32_t threshold,
-                                     T scale, ptrdiff_t count)
+/* The same for fewer elements at an end; in copies, because the compiler would make one scalar loop
+ * of two whose counts alone differ. */
+static void K(drop_last)(const T *x, T *y, const uint32_t *words, uint32_t threshold, T scale,
+                         ptrdiff_t count)
 {
-    K(drop)(x, y, words, threshold, scale, count);
+    T in[PHILOX_CHUNK] = {0}, out[PHILOX_CHUNK];
+    uint32_t own[PHILOX_CHUNK] = {0};
+    memcpy(in, x, (size_t)count * sizeof(T));
+    memcpy(own, words, (size_t)count * sizeof(uint32_t));
+    K(drop)(in, out, own, threshold, scale, PHILOX_CHUNK);
+    memcpy(y, out, (size_t)count * sizeof(T));
 }
 
 /* Items: chunks of the elements. */

@@ -14,21 +14,23 @@ static int K(is_class)(int64_t label, ptrdiff_t columns)
     return (uint64_t)label < (uint64_t)columns;
 }
 
-/* p = scale * softmax(x); returns log(sum(exp(x))). */
-static double K(softmax_row)(const T *x, T *p, ptrdiff_t columns, T scale)
+/* p = scale * softmax(x). What is to be subtracted from x for log(softmax(x)) comes in two parts:
+ * the largest x through `max`, and the rest is returned. */
+static double K(softmax_row)(const T *x, T *p, ptrdiff_t columns, T scale, T *max)
 {
-    T max, sum = K(shifted_exp)(x, p, columns, &max), factor = scale / sum;
+    T sum = K(shifted_exp)(x, p, columns, max), factor = scale / sum;
     for (ptrdiff_t i = 0; i < columns; i++) p[i] *= factor;
-    return (double)max + log((double)sum);
+    return log((double)sum);
 }
 
 static void K(softmax_cross_entropy)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     LOSS_ROWS {
         const T *x = CONST_ROW(x);
-        double log_sum = K(softmax_row)(x, ROW(p), columns, 1);
+        T max;
+        double log_sum = K(softmax_row)(x, ROW(p), columns, 1, &max);
         int known = K(is_class)(LABEL, columns);
-        ((T *)args->loss)[row] = known ? (T)(log_sum - (double)x[LABEL]) : 0;
+        ((T *)args->loss)[row] = known ? (T)(log_sum - ((double)x[LABEL] - (double)max)) : 0;
     }
 }
 
@@ -46,22 +48,38 @@ static void K(softmax_cross_entropy_with_gradient)(const void *p, ptrdiff_t begi
 {
     LOSS_ROWS {
         const T *x = CONST_ROW(x), scale = (T)args->scale;
-        T *dx = ROW(dx), *loss = (T *)args->loss + row;
-        double log_sum = K(softmax_row)(x, dx, columns, scale);
+        T *dx = ROW(dx), *loss = (T *)args->loss + row, max;
+        double log_sum = K(softmax_row)(x, dx, columns, scale, &max);
         *loss = 0;
         if (K(is_class)(LABEL, columns)) {
-            *loss = (T)(log_sum - (double)x[LABEL]);
+            *loss = (T)(log_sum - ((double)x[LABEL] - (double)max));
             dx[LABEL] -= scale;
         }
     }
 }
 
-/* -sum(t log p), from log(sum(exp(x))). */
-static T K(dense_loss)(const T *x, const T *t, ptrdiff_t columns, double log_sum)
+/* -sum(t log(softmax(x))), from the two parts that make the logarithm; a class of target 0 adds
+ * nothing however unlikely it is. Runs of vectors, short enough to be exact to a few places, are
+ * summed in double. */
+static T K(dense_loss)(const T *x, const T *t, ptrdiff_t columns, T max, double log_sum)
 {
+    enum { RUN = 32 };
+    const T rest = (T)log_sum;
+    const V zero = {0};
     double total = 0;
-    for (ptrdiff_t i = 0; i < columns; i++)
-        if (t[i] != 0) total += (double)t[i] * (log_sum - (double)x[i]);
+    ptrdiff_t i = 0;
+    while (columns - i >= VL) {
+        const ptrdiff_t stop = i + FD_MIN((columns - i) / VL, RUN) * VL;
+        V part = zero;
+        for (; i < stop; i += VL) {
+            V target = K(load)(t + i);
+            V term = target * (rest - (K(load)(x + i) - max));
+            part += K(select)(target == zero, zero, term);
+        }
+        total += (double)K(lanes_sum)(part);
+    }
+    for (; i < columns; i++)
+        if (t[i] != 0) total += (double)(t[i] * (rest - (x[i] - max)));
     return (T)total;
 }
 
@@ -69,8 +87,9 @@ static void K(softmax_cross_entropy_dense)(const void *p, ptrdiff_t begin, ptrdi
 {
     LOSS_ROWS {
         const T *x = CONST_ROW(x), *t = CONST_ROW(t);
-        double log_sum = K(softmax_row)(x, ROW(p), columns, 1);
-        ((T *)args->loss)[row] = K(dense_loss)(x, t, columns, log_sum);
+        T max;
+        double log_sum = K(softmax_row)(x, ROW(p), columns, 1, &max);
+        ((T *)args->loss)[row] = K(dense_loss)(x, t, columns, max, log_sum);
     }
 }
 
@@ -88,10 +107,10 @@ static void K(softmax_cross_entropy_dense_with_gradient)(const void *p, ptrdiff_
 {
     LOSS_ROWS {
         const T *x = CONST_ROW(x), *t = CONST_ROW(t), scale = (T)args->scale;
-        T *dx = ROW(dx);
-        double log_sum = K(softmax_row)(x, dx, columns, scale * K(sum)(t, columns));
-        ((T *)args->loss)[row] = K(dense_loss)(x, t, columns, log_sum);
-        for (ptrdiff_t i = 0; i < columns; i++) dx[i] -= t[i] * scale;
+        T *dx = ROW(dx), max;
+        T sum = K(shifted_exp)(x, dx, columns, &max), factor = K(sum)(t, columns) / sum;
+        ((T *)args->loss)[row] = K(dense_loss)(x, t, columns, max, log((double)sum));
+        for (ptrdiff_t i = 0; i < columns; i++) dx[i] = (dx[i] * factor - t[i]) * scale;
     }
 }
 

@@ -30,8 +30,11 @@ def _pointer(_, address):
 
 
 def _table(w, dw, *states):
-    """An array's size and addresses, one row for each parameter; the number of each parameter's
-    first block, and of all blocks; and an array of their dtype."""
+    """What the compiled functions take in place of the lists.
+
+    For each parameter a row of its size and its arrays' addresses; the number of each parameter's
+    first block, and last of all blocks; and an array of their dtype.
+    """
     lists = (w, dw, *states, *[w] * (2 - len(states)))      # what is not there is not used
     table = np.array([[w[i].size, *(arrays[i].ctypes.data for arrays in lists)]
                       for i in range(len(w))], np.int64).reshape(len(w), 5)
