@@ -108,6 +108,7 @@ FD_INLINE void K(drop)(const T *__restrict__ x, T *__restrict__ y,
                        const uint32_t *__restrict__ words, uint32_t threshold, T scale,
                        ptrdiff_t count)
 {
+#pragma GCC unroll 1    /* a short loop that is unrolled is no longer made vectors of */
     for (ptrdiff_t i = 0; i < count; i++) {
         T kept = x[i] * scale;
         y[i] = words[i] >= threshold ? kept : 0;
@@ -173,6 +174,7 @@ static void K(dropout_channels_last)(const void *p, ptrdiff_t begin, ptrdiff_t e
                     philox_words word = philox_choose((index[i] & 3) + (uint64_t)pixel, words[i]);
                     memcpy(lanes + i * PHILOX_LANES, &word, sizeof word);
                 }
+#pragma GCC unroll 1
                 for (int i = 0; i < 2 * PHILOX_LANES; i++) own[i] = (uint32_t)lanes[i];
                 const ptrdiff_t first = (n * L + l + pixel) * C + c;
                 const T *x = (const T *)args->x + first;
