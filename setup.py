@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -70,8 +71,11 @@ class BuildLibraries(build_clib):
         compile_flags, _ = openmp_flags(self.compiler)
         for _, info in libraries:
             info["cflags"] = info["cflags"] + compile_flags
+        build = super().build_libraries
         try:
-            super().build_libraries(libraries)
+            # Side by side: each instruction set is one source of half a minute.
+            with ThreadPoolExecutor(os.cpu_count()) as threads:
+                list(threads.map(lambda library: build([library]), libraries))
         except CompileError as error:
             raise CompileError(f"{error}\nfastdl: the native kernels need a C compiler; "
                                "FASTDL_PURE=1 installs without them.") from error
@@ -79,6 +83,10 @@ class BuildLibraries(build_clib):
 
 class BuildExtensions(build_ext):
     """Links the native module with OpenMP, and only it with the libraries."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def run(self):
         self.run_command("build_clib")          # also under build_ext --inplace

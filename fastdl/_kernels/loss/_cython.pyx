@@ -78,7 +78,8 @@ def softmax_cross_entropy_dense_with_gradient(x, t, dx, loss, scale):
     args.dx = buffer2(dx, dtype, len(x), args.columns)
     args.loss = buffer1(loss, dtype, len(x))
     args.scale = scale
-    run(FD_softmax_cross_entropy_dense_with_gradient, dtype, &args, len(x), <double> EXP_WORK * x.size)
+    run(FD_softmax_cross_entropy_dense_with_gradient, dtype, &args, len(x),
+        <double> EXP_WORK * x.size)
 
 
 def cross_entropy(p, t, loss, eps):
