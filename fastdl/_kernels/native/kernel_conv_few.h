@@ -11,7 +11,8 @@
 
 enum {
     K(FEW) = FD_FEW_CHANNELS,
-    K(BAND_BYTES) = 384 << 10,          /* of dy: stays in L2 */
+    K(PLANES) = 64 / sizeof(T),         /* laid out at a time, so that bands have many rows */
+    K(BAND_BYTES) = 384 << 10,          /* of these planes and of sums: stays in L2 */
 };
 
 static int K(has_few_channels)(const fd_conv_args *args)
@@ -31,6 +32,7 @@ typedef struct {
     const T *w;                         /* [plane][tap][channel] */
     T *out;
     ptrdiff_t out_plane;
+    int add;                            /* to what is in `out` */
 } K(runs);
 
 FD_INLINE void K(run_tile)(int channels, int vectors, const K(runs) *p)
@@ -52,10 +54,14 @@ FD_INLINE void K(run_tile)(int channels, int vectors, const K(runs) *p)
 #pragma GCC unroll 12
                 for (int j = 0; j < vectors; j++) sum[c][j] += w[c] * pixels[j];
         }
-#pragma GCC unroll 4
-    for (int c = 0; c < channels; c++)
-#pragma GCC unroll 12
-        for (int j = 0; j < vectors; j++) K(store)(p->out + c * p->out_plane + j * VL, sum[c][j]);
+#define FOR_EACH_SUM                                                                              \
+    _Pragma("GCC unroll 4") for (int c = 0; c < channels; c++)                                    \
+        _Pragma("GCC unroll 12") for (int j = 0; j < vectors; j++)
+    const ptrdiff_t out_plane = p->out_plane;
+    T *out = p->out;
+    if (p->add) FOR_EACH_SUM sum[c][j] += K(load)(out + c * out_plane + j * VL);
+    FOR_EACH_SUM K(store)(out + c * out_plane + j * VL, sum[c][j]);
+#undef FOR_EACH_SUM
 }
 
 #define DEFINE_TILES(channels)                                                                    \
@@ -108,57 +114,70 @@ static void K(pack_few)(const fd_conv_args *args, const fd_slide *slide_h,
     }
 }
 
-/* Lay the strip's pixels out in planes, each `plane` long. */
+/* Lay the strip's pixels out in planes, each `plane` long, and room for a vector after the last. */
 static void K(lay_planes)(const K(maps) *maps, ptrdiff_t n, const fd_strip *strip, ptrdiff_t first,
                           ptrdiff_t channels, ptrdiff_t plane, T *out)
 {
     fd_range inside = fd_inside(strip->columns, 1, strip->first_column, maps->W);
     fd_range rows = fd_inside(strip->rows, 1, strip->first_row, maps->H);
     ptrdiff_t line = strip->columns, width = inside.end - inside.begin;
+    K(maps) from = *maps;
+    from.at = K(at)(maps, n, strip->first_row, strip->first_column + inside.begin, first);
     for (ptrdiff_t c = 0; c < channels; c++) {
-        T *to = out + c * plane;
-        K(fill)(to, rows.begin * line, 0);
+        T *to = out + c * plane + inside.begin;
+        K(fill)(to - inside.begin, rows.begin * line + inside.begin, 0);
         for (ptrdiff_t r = rows.begin; r < rows.end; r++) {
-            K(fill)(to + r * line, inside.begin, 0);
-            if (maps->channel != 1)
-                K(copy)(to + r * line + inside.begin,
-                        K(at)(maps, n, strip->first_row + r, strip->first_column + inside.begin,
-                              first + c), width);
-            K(fill)(to + r * line + inside.end, line - inside.end, 0);
+            if (maps->channel != 1) K(copy)(to + r * line, K(at)(&from, 0, r, 0, c), width);
+            /* Padding up to the next row, which may then be laid over the last of these zeros. */
+            for (ptrdiff_t j = width; j < line; j += VL) K(store)(to + r * line + j, (V){0});
         }
-        K(fill)(to + rows.end * line, plane - rows.end * line, 0);
+        K(fill)(to + rows.end * line, plane - rows.end * line - inside.begin, 0);
     }
     for (ptrdiff_t r = rows.begin; maps->channel == 1 && r < rows.end; r++)
-        K(transpose)(K(at)(maps, n, strip->first_row + r, strip->first_column + inside.begin,
-                           first),
-                     maps->pixel, width, channels, out + r * line + inside.begin, plane);
+        K(transpose)(K(at)(&from, 0, r, 0, 0), maps->pixel, width, channels,
+                     out + r * line + inside.begin, plane);
 }
 
-/* One phase of the outputs in these rows and columns, from the planes. */
-static void K(correlate_planes)(const K(correlation) *job, ptrdiff_t n, const fd_strip *strip,
-                                K(runs) p, fd_range rows, fd_range columns, ptrdiff_t phase_h,
-                                ptrdiff_t phase_w, ptrdiff_t *taps)
+/* One phase of the outputs in these rows and columns: where they are in the band, and which taps
+ * they meet. */
+typedef struct {
+    fd_range rows, columns;             /* of the phase */
+    ptrdiff_t count;                    /* pixels, from the first to the last, padding included */
+    ptrdiff_t in;                       /* the first tap of the first pixel */
+    ptrdiff_t n_taps;
+} K(few_phase);
+
+static K(few_phase) K(find_phase)(const K(correlation) *job, const fd_strip *strip, fd_range rows,
+                                  fd_range columns, ptrdiff_t phase_h, ptrdiff_t phase_w,
+                                  ptrdiff_t *taps)
 {
     fd_axis h = fd_axis_of(&job->h, phase_h), w = fd_axis_of(&job->w, phase_w);
-    fd_range of_h = fd_of_phase(&job->h, phase_h, rows);
-    fd_range of_w = fd_of_phase(&job->w, phase_w, columns);
-    ptrdiff_t line = strip->columns, width = of_w.end - of_w.begin;
-    if (of_h.begin >= of_h.end || width <= 0) return;
-    for (ptrdiff_t t = 0; t < h.size * w.size; t++)
+    K(few_phase) phase = {.rows = fd_of_phase(&job->h, phase_h, rows),
+                          .columns = fd_of_phase(&job->w, phase_w, columns),
+                          .n_taps = h.size * w.size};
+    ptrdiff_t line = strip->columns, height = phase.rows.end - phase.rows.begin;
+    ptrdiff_t width = phase.columns.end - phase.columns.begin;
+    if (height > 0 && width > 0) phase.count = (height - 1) * line + width;
+    if (!phase.n_taps) return phase;
+    phase.in = (phase.rows.begin - h.padding - strip->first_row) * line
+        + phase.columns.begin - w.padding - strip->first_column;
+    for (ptrdiff_t t = 0; t < phase.n_taps; t++)
         taps[t] = t / w.size * h.dilation * line + t % w.size * w.dilation;
-    p.taps = taps;
-    p.n_taps = h.size * w.size;
-    if (p.n_taps)
-        p.in += (of_h.begin - h.padding - strip->first_row) * line
-            + of_w.begin - w.padding - strip->first_column;
-    K(add_runs)(p, job->oc, (of_h.end - of_h.begin - 1) * line + width);
+    return phase;
+}
+
+/* The sums of a phase to where they belong. */
+static void K(store_phase)(const K(correlation) *job, ptrdiff_t n, const K(few_phase) *phase,
+                           ptrdiff_t phase_h, ptrdiff_t phase_w, const T *sums, ptrdiff_t line,
+                           ptrdiff_t plane)
+{
     ptrdiff_t step_h = fd_phases(&job->h), step_w = fd_phases(&job->w);
-    for (ptrdiff_t c = 0; c < job->oc; c++)
-        for (ptrdiff_t i = of_h.begin; i < of_h.end; i++) {
-            const T *from = p.out + c * p.out_plane + (i - of_h.begin) * line;
-            T *to = K(at)(&job->out, n, i * step_h + phase_h, of_w.begin * step_w + phase_w,
-                          job->oc_first + c);
-            ptrdiff_t step = step_w * job->out.pixel;
+    ptrdiff_t step = step_w * job->out.pixel, width = phase->columns.end - phase->columns.begin;
+    for (ptrdiff_t c = 0; phase->count && c < job->oc; c++)
+        for (ptrdiff_t i = phase->rows.begin; i < phase->rows.end; i++) {
+            const T *from = sums + c * plane + (i - phase->rows.begin) * line;
+            T *to = K(at)(&job->out, n, i * step_h + phase_h,
+                          phase->columns.begin * step_w + phase_w, job->oc_first + c);
             if (step == 1)
                 K(copy)(to, from, width);
             else
@@ -170,35 +189,43 @@ static void K(correlate_planes)(const K(correlation) *job, ptrdiff_t n, const fd
 static void K(correlate_to_few)(const K(correlation) *job, ptrdiff_t n, ptrdiff_t images,
                                 fd_range rows, fd_range columns)
 {
-    ptrdiff_t room = FD_PIXEL_VECTORS(1) * VL;  /* tiles read and write so far beyond the end */
-    /* A band has as many rows as there is cache for, and those that the window needs. */
+    const ptrdiff_t room = FD_PIXEL_VECTORS(1) * VL;    /* tiles may go so far beyond the end */
+    ptrdiff_t S = job->h.S, phases = S * job->w.S, planes = FD_MIN(job->c, K(PLANES));
     fd_range reach = fd_reach(&job->w, columns);
-    ptrdiff_t row_bytes = FD_MAX(job->c * (reach.end - reach.begin) * (ptrdiff_t)sizeof(T), 1);
-    ptrdiff_t band = FD_MAX(K(BAND_BYTES) / row_bytes - (job->h.K - 1) * job->h.D / job->h.S, 1)
-        * job->h.S;
-    band = FD_MIN(band, rows.end - rows.begin);
-    fd_strip most = K(strip_of)(&job->h, &job->w, 1, (fd_range){0, band + job->h.S}, columns);
-    ptrdiff_t plane = K(good_pitch)(fd_round_up(most.rows * most.columns, VL));
-    ptrdiff_t out_plane = (band / job->h.S + 2) * most.columns + room;
+    ptrdiff_t line = FD_MAX(reach.end - reach.begin, 1);
+    ptrdiff_t row_bytes = (planes + phases * job->oc) * line * (ptrdiff_t)sizeof(T);
+    ptrdiff_t band = FD_MIN(FD_MAX(K(BAND_BYTES) / row_bytes, 1) * S, rows.end - rows.begin);
+    fd_strip most = K(strip_of)(&job->h, &job->w, 1, (fd_range){0, band + S}, columns);
+    ptrdiff_t plane = K(good_pitch)(fd_round_up(most.rows * line + VL, VL));
+    ptrdiff_t sums_plane = (band / S + 2) * line + room, sums_size = job->oc * sums_plane;
     ptrdiff_t taps_size = job->h.K * job->w.K * (ptrdiff_t)sizeof(ptrdiff_t);
-    char *memory = fd_scratch((size_t)taps_size + (size_t)(job->c * plane + room
-                              + job->oc * out_plane) * sizeof(T));
+    char *memory = fd_scratch((size_t)fd_round_up(taps_size, 64) + (size_t)(planes * plane + room
+                              + phases * sums_size) * sizeof(T));
     if (!memory) return;
     ptrdiff_t *taps = (ptrdiff_t *)memory;
-    T *space = (T *)(memory + taps_size);
-    K(fill)(space + job->c * plane, room, 0);
+    T *space = (T *)(memory + fd_round_up(taps_size, 64)), *sums = space + planes * plane + room;
+    K(fill)(sums - room, room, 0);
     for (ptrdiff_t i = n; i < n + images; i++)
         for (fd_range some = {rows.begin, 0}; some.begin < rows.end; some.begin = some.end) {
             some.end = FD_MIN(some.begin + band, rows.end);
             fd_strip strip = K(strip_of)(&job->h, &job->w, 1, some, columns);
-            K(lay_planes)(&job->in, i, &strip, job->c_first, job->c, plane, space);
-            K(runs) p = {.in = space, .plane = plane, .planes = job->c, .w = job->packed,
-                         .out = space + job->c * plane + room, .out_plane = out_plane};
-            for (ptrdiff_t h = 0; h < fd_phases(&job->h); h++)
-                for (ptrdiff_t w = 0; w < fd_phases(&job->w); w++) {
-                    K(correlate_planes)(job, i, &strip, p, some, columns, h, w, taps);
-                    p.w += job->c * job->oc * fd_axis_of(&job->h, h).size
-                        * fd_axis_of(&job->w, w).size;
-                }
+            strip.columns = line;
+            for (ptrdiff_t first = 0; first < job->c; first += planes) {
+                const T *w = job->packed;
+                K(runs) p = {.plane = plane, .planes = FD_MIN(planes, job->c - first),
+                             .taps = taps, .out = sums, .out_plane = sums_plane, .add = first > 0};
+                K(lay_planes)(&job->in, i, &strip, job->c_first + first, p.planes, plane, space);
+                for (ptrdiff_t h = 0; h < S; h++)
+                    for (ptrdiff_t v = 0; v < job->w.S; v++, p.out += sums_size) {
+                        K(few_phase) phase = K(find_phase)(job, &strip, some, columns, h, v, taps);
+                        p.in = space + phase.in;
+                        p.n_taps = phase.n_taps;
+                        p.w = w + first * phase.n_taps * job->oc;
+                        K(add_runs)(p, job->oc, phase.count);
+                        w += job->c * phase.n_taps * job->oc;
+                        if (first + planes >= job->c)
+                            K(store_phase)(job, i, &phase, h, v, p.out, line, sums_plane);
+                    }
+            }
         }
 }
