@@ -8,9 +8,9 @@
 
 
 enum {
-    K(KC) = 1024 / sizeof(T),           /* a panel of b, KC x NR, stays in L1 */
-    K(MC) = FD_ROWS * 12,               /* a block of a, MC x KC, stays in L2 */
-    K(NC) = 2048 / sizeof(T),           /* and with it a block of b, KC x NC */
+    K(KC) = 4096 / sizeof(T),           /* a panel of b, KC x NR, */
+    K(MC) = FD_ROWS * 9,                /* and a block of a, MC x KC, stay in L2 */
+    K(NC) = 1024,                       /* a block of b, KC x NC, in L3 */
     K(LINE) = K(KC) + FD_VBYTES / sizeof(T),    /* a row of packed a; no power of two */
     K(PACKED_A) = K(MC) * K(LINE),
     K(PACKED_B) = (K(NC) + K(NR)) * K(KC),

@@ -44,7 +44,11 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
     const int groups = (rows + group - 1) / group;
     V sum[FD_TALL][2];
 #pragma GCC unroll 28
-    for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (V){0};
+    for (int i = 0; i < rows; i++) {
+        FD_PREFETCH(p->out + i * p->out_row);
+        if (vectors == 2) FD_PREFETCH(p->out + i * p->out_row + p->out_second);
+        sum[i][0] = sum[i][1] = (V){0};
+    }
     for (ptrdiff_t s = 0; s < p->n_stretches; s++) {
         const T *b = p->b + p->stretches[s].b * b_step, *a[10];
 #pragma GCC unroll 10
