@@ -127,7 +127,7 @@ static void K(lay_planes)(const K(maps) *maps, ptrdiff_t n, const fd_strip *stri
         T *to = out + c * plane + inside.begin;
         K(fill)(to - inside.begin, rows.begin * line + inside.begin, 0);
         for (ptrdiff_t r = rows.begin; r < rows.end; r++) {
-            if (maps->channel != 1) {
+            if (maps->channel != 1) {   /* planes lie far apart: ask early for what comes next */
                 ptrdiff_t ahead = r + 4 < rows.end ? r + 4 : r + 4 - (rows.end - rows.begin);
                 const T *later = K(at)(&from, 0, ahead, 0, c + (ahead < r));
                 for (ptrdiff_t j = 0; j < width; j += 64 / sizeof(T)) FD_PREFETCH(later + j);

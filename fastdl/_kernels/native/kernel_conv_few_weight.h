@@ -76,6 +76,7 @@ FD_INLINE void K(pixel_tile)(int ocs, const K(pixel_sums) *p)
 #undef FOR_EACH_SUM
 }
 
+/* Sizes for which there are no registers are never called. */
 #define DEFINE_TILE(ocs)                                                                          \
     static void K(pixel_tile_##ocs)(const K(pixel_sums) *p)                                       \
     {                                                                                             \
