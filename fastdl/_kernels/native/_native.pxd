@@ -43,6 +43,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *a
         const void *b
         const void *bias
+        const void *start
         void *out
         Py_ssize_t M, N, K, a_row, b_row, out_row
         bint trans_a, trans_b, relu

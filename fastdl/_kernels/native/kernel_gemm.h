@@ -97,7 +97,9 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     int few_rows = M <= K(FEW_ROWS), few_columns = N <= K(FEW_COLUMNS);
     a = K(part_of)(a, rows.begin, 0);
     b = K(part_of)(b, 0, columns.begin);
-    if (args->beta != 0 && args->beta != 1)
+    const T *start = args->start;
+    if (start) start += out - (T *)args->out;
+    if (start == out && args->beta != 1)
         K(scale_rows)(out, args->out_row, M, N, (T)args->beta);
     for (ptrdiff_t j = 0, nb; j < N; j += nb) {
         nb = N - j < K(NC) + K(NR) ? N - j : K(NC);
@@ -112,7 +114,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                 product[n] = (K(product)){
                     .stretches = &all, .n_stretches = 1, .out = out + column,
                     .out_row = args->out_row, .start_row = args->out_row,
-                    .start = k || args->beta != 0 ? out + column : NULL,
+                    .start = k ? out + column : start ? start + column : NULL,
                     .bias = k || !bias ? NULL : bias + column,
                     .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K};
                 K(find_panel)(K(part_of)(b, k, column), panel.end - panel.begin, kb, few_rows,
