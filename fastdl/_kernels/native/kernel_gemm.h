@@ -95,6 +95,8 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     T *out = (T *)args->out + rows.begin * args->out_row + columns.begin;
     const T *bias = args->bias ? (const T *)args->bias + columns.begin : NULL;
     int few_rows = M <= K(FEW_ROWS), few_columns = N <= K(FEW_COLUMNS);
+    int a_is_far = few_columns && a.row == args->K
+        && args->M * args->K * (ptrdiff_t)sizeof(T) > FD_CACHED_BYTES;
     a = K(part_of)(a, rows.begin, 0);
     b = K(part_of)(b, 0, columns.begin);
     const T *start = args->start;
@@ -128,6 +130,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                 for (ptrdiff_t n = 0; n < panels; n++) {
                     fd_range panel = K(panel)(nb, n);
                     K(product) p = product[n];
+                    p.a_is_far = a_is_far && n == 0;
                     p.a = block.at;
                     p.a_row = block.row;
                     p.a_step = block.column;

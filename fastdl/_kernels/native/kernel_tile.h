@@ -30,6 +30,7 @@ typedef struct {
     ptrdiff_t start_row;
     T scale;
     int relu;
+    int a_is_far;                       /* in memory: rows are asked for while others are used */
 } K(product);
 
 enum K(form) { K(APART), K(ADJACENT) };
@@ -113,10 +114,17 @@ static inline ptrdiff_t K(next_rows)(ptrdiff_t rows, int vectors)
     return (rows + parts - 1) / parts;
 }
 
+/* Ask for so many elements, which will soon be needed. */
+static inline void K(fetch)(const T *p, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i += 64 / sizeof(T)) FD_PREFETCH(p + i);
+}
+
 static void K(multiply_columns)(K(product) p, enum K(form) form, ptrdiff_t rows, int vectors)
 {
     while (rows) {
         ptrdiff_t n = K(next_rows)(rows, vectors);
+        if (p.a_is_far) K(fetch)(p.a + n * p.a_row, FD_MIN(n, rows - n) * p.a_row);
         K(tiles)[form][vectors - 1][FD_MIN(n, FD_ROWS + 1) - 1](&p);
         rows -= n;
         p.a += n * p.a_row;

@@ -39,6 +39,9 @@
 #define FD_CAT_(a, b) a##b
 #define FD_CAT(a, b) FD_CAT_(a, b)
 
+/* An array that is larger than this is not found in the last cache when it is next used. */
+#define FD_CACHED_BYTES ((ptrdiff_t)1 << 24)
+
 #define T float
 #define INT int32_t
 #define UINT uint32_t
