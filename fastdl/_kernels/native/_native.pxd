@@ -112,7 +112,7 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         void *argmax
         int argmax_bytes
-        bint count_include_pad, channels_last
+        bint count_include_pad, channels_last, stream
 
     enum:
         FD_POOL_CHANNELS

@@ -145,6 +145,7 @@ typedef struct {
     int argmax_bytes;                   /* 1 or 4 */
     int count_include_pad;
     int channels_last;
+    int stream;                         /* y or dx past the caches */
 } fd_pool_args;
 
 /* Whole maps whose channels lie last are pooled this many channels at a time. */
