@@ -59,6 +59,10 @@ void *fd_scratch(size_t bytes);
  * calling thread asks again. NULL when there is no memory. */
 void *fd_shared_scratch(size_t bytes);
 
+/* Whether a result of so many bytes, of which a kernel reads nothing, is better written past the
+ * caches (`stream` in its arguments): whoever reads it next would not find it there anyway. */
+int fd_streams(double bytes);
+
 /* Let the process keep freed memory for its next arrays instead of handing it back to the system
  * and paying a page fault for every 4 KiB of them. Returns 0 where that cannot be told. */
 int fd_keep_freed_memory(void);
@@ -142,6 +146,7 @@ typedef struct {
     int argmax_bytes;                   /* 1 or 4 */
     int count_include_pad;
     int channels_last;
+    int stream;                         /* y or dx past the caches */
 } fd_pool_args;
 
 /* Whole maps whose channels lie last are pooled this many channels at a time. */
@@ -159,6 +164,7 @@ typedef struct {
     double momentum, eps;
     ptrdiff_t parts;                    /* the sums of each part of the batch: (parts, 2, C) */
     double *sums;
+    int stream;                         /* y or dx past the caches */
 } fd_norm_args;
 
 typedef struct {
@@ -166,6 +172,7 @@ typedef struct {
     void *y;                            /* y, or dx */
     ptrdiff_t columns;                  /* softmax only */
     double slope;                       /* leaky ReLU only */
+    int stream;                         /* y past the caches; not softmax */
 } fd_activation_args;
 
 typedef struct {
