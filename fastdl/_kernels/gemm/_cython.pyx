@@ -31,6 +31,7 @@ cdef int multiply(fd_gemm_args *args, fd_dtype dtype) except -1:
     cdef Py_ssize_t itemsize = 8 if dtype == FD_FLOAT64 else 4, panels
     cdef double work = <double> args.M * args.N * (args.K / 4 + 1)  # a multiply-add costs little
     args.packed = NULL
+    args.stream = streams(args.M * args.N, dtype)
     cut(args, itemsize, threads_for(work))
     if args.grid_n == 1 and args.grid_m > 1 and (args.trans_b or args.M > FEW_ROWS * args.grid_m):
         panels = panel_items(args.N, itemsize)

@@ -101,6 +101,8 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     b = K(part_of)(b, 0, columns.begin);
     const T *start = args->start;
     if (start) start += out - (T *)args->out;
+    int stream = args->stream && start != out && args->K <= K(KC) && N % VL == 0
+        && args->out_row % VL == 0 && (uintptr_t)out % FD_VBYTES == 0;
     if (start == out && args->beta != 1)
         K(scale_rows)(out, args->out_row, M, N, (T)args->beta);
     for (ptrdiff_t j = 0, nb; j < N; j += nb) {
@@ -118,7 +120,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                     .out_row = args->out_row, .start_row = args->out_row,
                     .start = k ? out + column : start ? start + column : NULL,
                     .bias = k || !bias ? NULL : bias + column,
-                    .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K};
+                    .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K, .stream = stream};
                 K(find_panel)(K(part_of)(b, k, column), panel.end - panel.begin, kb, few_rows,
                               args->packed ? K(packed_at)(args, k, kb, columns.begin + column)
                                            : NULL,

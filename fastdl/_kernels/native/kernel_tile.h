@@ -29,7 +29,7 @@ typedef struct {
     const T *start, *bias;              /* NULL: nothing. `start` may be `out` */
     ptrdiff_t start_row;
     T scale;
-    int relu;
+    int relu, stream;                   /* stream: `out` is aligned, and not needed soon */
     int a_is_far;                       /* in memory: rows are asked for while others are used */
 } K(product);
 
@@ -76,7 +76,10 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
     if (start) FOR_EACH_SUM sum[i][j] += K(load)(start + i * p->start_row + j * second);
     if (bias) FOR_EACH_SUM sum[i][j] += K(load)(bias + j * second);
     if (p->relu) FOR_EACH_SUM sum[i][j] = K(select)(sum[i][j] <= 0, (V){0}, sum[i][j]);
-    FOR_EACH_SUM K(store)(out + i * row + j * second, sum[i][j]);
+    if (p->stream)
+        FOR_EACH_SUM K(stream)(out + i * row + j * second, sum[i][j]);
+    else
+        FOR_EACH_SUM K(store)(out + i * row + j * second, sum[i][j]);
 #undef FOR_EACH_SUM
 }
 
