@@ -132,7 +132,10 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                 for (ptrdiff_t n = 0; n < panels; n++) {
                     fd_range panel = K(panel)(nb, n);
                     K(product) p = product[n];
-                    p.a_is_far = a_is_far && n == 0;
+                    if (a_is_far && n == 0) {
+                        p.ahead[0] = (K(ahead)){block.at + FD_ROWS * block.row, mb * block.row};
+                        p.ahead_per_row = block.row;
+                    }
                     p.a = block.at;
                     p.a_row = block.row;
                     p.a_step = block.column;
