@@ -43,9 +43,10 @@ cdef extern from "fastdl_native.h" nogil:
         const void *a
         const void *b
         const void *bias
+        const void *start
         void *out
         Py_ssize_t M, N, K, a_row, b_row, out_row
-        bint trans_a, trans_b, relu
+        bint trans_a, trans_b, relu, stream
         double alpha, beta
         void *packed
         Py_ssize_t grid_m, grid_n
@@ -114,7 +115,7 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         void *argmax
         int argmax_bytes
-        bint count_include_pad, channels_last
+        bint count_include_pad, channels_last, stream
 
     enum:
         FD_POOL_CHANNELS
@@ -140,6 +141,7 @@ cdef extern from "fastdl_native.h" nogil:
         double momentum, eps
         Py_ssize_t parts
         double *sums
+        bint stream
 
     ctypedef struct fd_activation_args:
         const void *x
@@ -147,6 +149,7 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         Py_ssize_t columns
         double slope
+        bint stream
 
     ctypedef struct fd_loss_args:
         Py_ssize_t columns
@@ -220,6 +223,9 @@ cdef int set_window(fd_window *window, tuple x, tuple output, tuple kernel, tupl
 
 # How many threads `work` (scalar operations or elements moved) is worth.
 cdef int threads_for(double work) noexcept nogil
+
+# Whether a result of so many elements is written past the caches.
+cdef bint streams(Py_ssize_t size, fd_dtype dtype) noexcept nogil
 
 # Memory that all threads of the next runs may use, until this thread asks again (packed weights).
 cdef void *shared_scratch(size_t bytes) except NULL

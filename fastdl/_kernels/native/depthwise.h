@@ -30,14 +30,20 @@ static inline ptrdiff_t fd_first_of_tile(const fd_meeting *m, ptrdiff_t output)
     return m->up ? output - (output + m->padding + m->taps / 2) % 2 : output;
 }
 
-/* The inputs that these outputs meet. */
-static inline fd_range fd_inputs_of(const fd_meeting *m, fd_range outputs)
+/* The inputs that these outputs meet, padding included; and those of them that there are. */
+static inline fd_range fd_reach_of(const fd_meeting *m, fd_range outputs)
 {
     fd_range in = {fd_first_input(m, fd_first_of_tile(m, outputs.begin)), 0};
     if (m->up)
         in.end = fd_first_input(m, fd_first_of_tile(m, outputs.end - 1)) + (m->taps + 1) / 2;
     else
         in.end = fd_first_input(m, outputs.end - 1) + (m->taps - 1) * m->dilation + 1;
+    return in.begin < in.end ? in : (fd_range){0, 0};
+}
+
+static inline fd_range fd_inputs_of(const fd_meeting *m, fd_range outputs)
+{
+    fd_range in = fd_reach_of(m, outputs);
     if (in.begin < 0) in.begin = 0;
     if (in.end > m->inputs) in.end = m->inputs;
     return in.begin < in.end ? in : (fd_range){0, 0};
@@ -71,12 +77,24 @@ static inline fd_range fd_within(fd_range range, ptrdiff_t first, ptrdiff_t size
     return (fd_range){begin > 0 ? begin : 0, end < size ? end : size};
 }
 
-static inline int fd_is_in(fd_range range, ptrdiff_t i) { return i >= range.begin && i < range.end; }
+static inline int fd_is_in(fd_range range, ptrdiff_t i)
+{
+    return i >= range.begin && i < range.end;
+}
 
 /* Where in its block a tile of outputs begins, and where its inputs do. */
 typedef struct {
     ptrdiff_t row, column, top, left;
 } fd_tile;
+
+/* Where the tile from `begin` on is to begin so that no output of it is missing, if it can. */
+static inline ptrdiff_t fd_shift_tile(const fd_meeting *m, fd_range outputs, ptrdiff_t begin,
+                                      ptrdiff_t size)
+{
+    if (begin + size <= outputs.end || outputs.end - size < outputs.begin) return begin;
+    ptrdiff_t last = outputs.end - size;
+    return fd_first_of_tile(m, last) == last ? last : begin;
+}
 
 /* Tiles from these outputs on lie within `outputs`, and what they read within `inputs`. */
 static inline fd_range fd_whole_tiles(const fd_meeting *m, fd_range outputs, fd_range inputs,
@@ -92,14 +110,10 @@ static inline fd_range fd_whole_tiles(const fd_meeting *m, fd_range outputs, fd_
     return whole;
 }
 
-/* Maps of more than that, read and written, are not in a cache from one pass to the next; then it
- * pays to fetch ahead, and else it does not. */
-enum { FD_CACHED_BYTES = 40 << 20 };
-
 /* What is laid out for a block should not exceed this: a part of a core's second cache. */
 enum { FD_PATCH_BYTES = 262144 };
 
-/* The size of blocks that meet at most `room` inputs: as long as a row where a few rows are left. */
+/* The size of blocks that meet at most `room` inputs: as long as a row if a few rows are left. */
 static inline void fd_choose_block(const fd_meeting *h, const fd_meeting *w, ptrdiff_t room,
                                    ptrdiff_t *rows, ptrdiff_t *columns)
 {

@@ -46,15 +46,22 @@ static void K(write_block)(void *p, ptrdiff_t n, const fd_block *block)
     ptrdiff_t height = fd_length(block->rows), width = fd_length(block->columns);
     K(outputs) o = {
         .h = &walk->h, .w = &walk->w, .rows = block->rows, .columns = block->columns,
-        .in_rows = fd_inputs_of(&walk->h, block->rows),
-        .in_columns = fd_inputs_of(&walk->w, block->columns),
         .vectors = fd_length(block->vectors), .relu = args->relu && !backward,
         .ahead = writer->ahead, .zeros = walk->zeros, .dump = walk->dump};
     for (ptrdiff_t j = 0; j < walk->multiplier; j++) {
         if (backward || j == 0) {
             K(view) from = K(view_of)(walk, backward ? args->dy : args->x, backward, n,
                                       block->vectors, j);
-            K(pixels) in = K(pixels_of)(from, o.in_rows, o.in_columns, walk->patch);
+            K(pixels) in;
+            if (K(is_in_vectors)(&from)) {
+                o.in_rows = fd_inputs_of(&walk->h, block->rows);
+                o.in_columns = fd_inputs_of(&walk->w, block->columns);
+                in = K(pixels_of)(from, o.in_rows, o.in_columns, walk->patch);
+            } else {            /* padding is laid too: few channels at a time make edges dear */
+                o.in_rows = fd_reach_of(&walk->h, block->rows);
+                o.in_columns = fd_reach_of(&walk->w, block->columns);
+                in = K(lay_patch)(from, &walk->h, &walk->w, o.in_rows, o.in_columns, walk->patch);
+            }
             o.in = in.data;
             o.in_row = in.row;
             o.in_column = in.column;
@@ -88,9 +95,10 @@ static void K(write_maps)(K(writer) *writer, fd_axis h, fd_axis w, ptrdiff_t beg
     if (!K(prepare_walk)(walk)) return;
     K(pack_taps)(writer, h, w);
     const fd_window *window = &walk->args->window;
-    double map = (double)window->C * window->H * window->W
-        + (double)walk->args->OC * window->OH * window->OW;
-    writer->ahead = walk->group == walk->vectors && window->N * map * sizeof(T) > FD_CACHED_BYTES;
+    ptrdiff_t bytes = window->N * (ptrdiff_t)sizeof(T);
+    ptrdiff_t x = bytes * window->C * window->H * window->W;
+    ptrdiff_t y = bytes * walk->args->OC * window->OH * window->OW;
+    writer->ahead = walk->group == walk->vectors && FD_MIN(x, y) > FD_CACHED_BYTES;
     ptrdiff_t cells = walk->args->row_cells;
     for (ptrdiff_t item = begin; item < end; item++) {
         fd_block all = {fd_part(walk->h.outputs, K(TILE_ROWS), cells, item % cells),

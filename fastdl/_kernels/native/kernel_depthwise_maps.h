@@ -73,6 +73,26 @@ static K(pixels) K(pixels_of)(K(view) view, fd_range rows, fd_range columns, T *
     return laid;
 }
 
+/* The inputs that a block meets, with padding as zeros. */
+static K(pixels) K(lay_patch)(K(view) view, const fd_meeting *h, const fd_meeting *w,
+                              fd_range rows, fd_range columns, T *room)
+{
+    ptrdiff_t width = fd_length(columns);
+    K(pixels) laid = {room, width * VL, VL};
+    ptrdiff_t begin = FD_MIN(FD_MAX(-columns.begin, 0), width);
+    ptrdiff_t end = FD_MIN(w->inputs - columns.begin, width);
+    for (ptrdiff_t r = rows.begin; r < rows.end; r++, room += width * VL) {
+        if (r < 0 || r >= h->inputs || begin >= end) {
+            K(fill)(room, width * VL, 0);
+            continue;
+        }
+        K(read_pixels)(K(view_at)(view, r, columns.begin + begin), end - begin, room + begin * VL);
+        K(fill)(room, begin * VL, 0);
+        K(fill)(room + end * VL, (width - end) * VL, 0);
+    }
+    return laid;
+}
+
 static void K(write_rows)(K(view) view, ptrdiff_t rows, ptrdiff_t columns, const T *in)
 {
     if (view.row == columns * view.column) columns *= rows, rows = 1;

@@ -29,8 +29,8 @@ typedef struct {
     T *out[K(TILE_ROWS) * K(TILE_COLUMNS)];
 } K(places);
 
-/* Of a tile that reaches over the edge of the inputs or of the outputs: what is not there is read as
- * zeros, and written where nobody reads it. */
+/* Of a tile that reaches over the edge of the inputs or of the outputs: what is not there is read
+ * as zeros, and written where nobody reads it. */
 FD_INLINE void K(find_places)(const K(outputs) *o, fd_tile tile, const int in_height,
                               const int in_width, K(places) *places)
 {
@@ -94,12 +94,12 @@ FD_INLINE void K(depthwise_tile)(const K(outputs) *o, fd_tile tile, const K(plac
         if (ahead) {
 #pragma GCC unroll 8
             for (int k = 0; k < down * right; k++)
-                FD_FETCH(in + channel + (in_height + k / right) * in_row
-                         + (in_width - right + k % right) * in_column, 0);
+                FD_PREFETCH(in + channel + (in_height + k / right) * in_row
+                            + (in_width - right + k % right) * in_column);
 #pragma GCC unroll 8
             for (int k = 0; k < SIZE; k++)
-                FD_FETCH(out + channel + (HEIGHT + k / WIDTH) * out_row + k % WIDTH * out_column,
-                         1);
+                FD_PREFETCH(out + channel + (HEIGHT + k / WIDTH) * out_row
+                            + k % WIDTH * out_column);
         }
         if (add)
 #pragma GCC unroll 8
@@ -127,9 +127,12 @@ FD_INLINE void K(depthwise_tiles)(const K(outputs) *o, const int taps, const int
     const int in_width = up ? WIDTH / 2 + (taps - 1) / 2 : (WIDTH - 1) * stride + taps;
     fd_range whole_rows = fd_whole_tiles(o->h, o->rows, o->in_rows, HEIGHT, in_height);
     fd_range whole_columns = fd_whole_tiles(o->w, o->columns, o->in_columns, WIDTH, in_width);
-    for (ptrdiff_t row = fd_first_of_tile(o->h, o->rows.begin); row < o->rows.end; row += HEIGHT)
-        for (ptrdiff_t column = fd_first_of_tile(o->w, o->columns.begin);
-             column < o->columns.end; column += WIDTH) {
+    const int once = o->add == o->out;          /* may be computed only once */
+    for (ptrdiff_t i = fd_first_of_tile(o->h, o->rows.begin); i < o->rows.end; i += HEIGHT)
+        for (ptrdiff_t j = fd_first_of_tile(o->w, o->columns.begin); j < o->columns.end;
+             j += WIDTH) {
+            ptrdiff_t row = once ? i : fd_shift_tile(o->h, o->rows, i, HEIGHT);
+            ptrdiff_t column = once ? j : fd_shift_tile(o->w, o->columns, j, WIDTH);
             fd_tile tile = {row - o->rows.begin, column - o->columns.begin,
                             fd_first_input(o->h, row) - o->in_rows.begin,
                             fd_first_input(o->w, column) - o->in_columns.begin};

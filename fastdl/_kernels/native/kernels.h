@@ -21,7 +21,7 @@
 #define FD_CONVERT(v, type) __builtin_convertvector(v, type)
 #define FD_INLINE static inline __attribute__((always_inline))
 #define FD_RARE static __attribute__((noinline))    /* keeps what is rare out of a hot loop */
-#define FD_FETCH(p, writing) __builtin_prefetch(p, writing)     /* p need not be in an array */
+#define FD_PREFETCH(p) __builtin_prefetch(p)        /* p may lie anywhere */
 #else /* no vector extensions: a vector of one lane, the same code */
 #undef FD_VBYTES
 #define FD_VBYTES sizeof(T)
@@ -30,14 +30,29 @@
 #define FD_CONVERT(v, type) ((type)(v))
 #define FD_INLINE static inline
 #define FD_RARE static
-#define FD_FETCH(p, writing) ((void)(p))
+#define FD_PREFETCH(p) ((void)0)
 #define __restrict__ __restrict
+#endif
+
+/* A store past the caches, to an address that is a multiple of FD_VBYTES; C has no way to say it. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#if FD_VBYTES == 64
+#define FD_STREAM(p, v) _mm512_stream_si512((void *)(p), (__m512i)(v))
+#elif FD_VBYTES == 32
+#define FD_STREAM(p, v) _mm256_stream_si256((void *)(p), (__m256i)(v))
+#else
+#define FD_STREAM(p, v) _mm_stream_si128((void *)(p), (__m128i)(v))
+#endif
 #endif
 
 #define FD_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define FD_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define FD_CAT_(a, b) a##b
 #define FD_CAT(a, b) FD_CAT_(a, b)
+
+/* An array that is larger than this is not found in the last cache when it is next used. */
+#define FD_CACHED_BYTES ((ptrdiff_t)1 << 24)
 
 #define T float
 #define INT int32_t
