@@ -16,7 +16,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_winograd_weight_tiles, FD_winograd_weight_products, FD_winograd_weight_parts
         FD_winograd_weight_store
         FD_conv2d_depthwise, FD_conv2d_depthwise_backward_input
-        FD_conv2d_depthwise_backward_weight
+        FD_conv2d_depthwise_backward_weight, FD_conv2d_depthwise_weight_store
         FD_max_pool2d, FD_max_pool2d_backward
         FD_avg_pool2d, FD_avg_pool2d_backward
         FD_global_avg_pool2d, FD_global_avg_pool2d_backward
@@ -86,6 +86,8 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         void *dx
         void *dw
+        void *db
+        void *sums
         Py_ssize_t row_cells, image_cells, channel_cells
 
     ctypedef struct fd_winograd_args:

@@ -132,8 +132,8 @@ typedef struct {
     const void *x, *w, *b, *dy;         /* inputs of the pass, the others NULL */
     const void *residual;               /* added to y, before relu; NULL or maps apart from y */
     int relu;
-    void *y, *dx;
-    void *dw;                           /* (image_cells, OC / C, KH KW + 1, C): a part of the sums
+    void *y, *dx, *dw, *db;             /* db may be NULL */
+    void *sums;                         /* (image_cells, OC / C, KH KW + 1, C): a part of the sums
                                            of dw in each, and behind the taps of db */
     ptrdiff_t row_cells;                /* items for y and dx: N times so many bands of rows */
     ptrdiff_t image_cells, channel_cells;       /* items for dw */
