@@ -15,6 +15,7 @@ cdef int map_elements(fd_kernel kernel, x, y, double slope, double work) except 
     args.dy = NULL
     args.y = buffer(y, dtype, size)
     args.slope = slope
+    args.stream = args.y != args.x and streams(size, dtype)
     return run(kernel, dtype, &args, size, work * size)
 
 
@@ -27,6 +28,7 @@ cdef int map_gradient(fd_kernel kernel, dy, saved, dx, double slope) except -1:
     args.dy = buffer(dy, dtype, size)
     args.y = buffer(dx, dtype, size)
     args.slope = slope
+    args.stream = args.y != args.x and args.y != args.dy and streams(size, dtype)
     return run(kernel, dtype, &args, size, size)
 
 

@@ -14,6 +14,7 @@ cdef int prepare(fd_norm_args *args, x) except -1:
     if args.C < 1 or args.L < 1:
         raise ValueError(f"native kernel: batch_norm over no values in a channel, {x.shape}")
     args.by_rows = is_channels_last(x) or args.L < SHORT_PLANE
+    args.stream = streams(x.size, dtype_of(x))
     return 0
 
 

@@ -59,12 +59,10 @@ cdef depthwise_backward_weight(dy, x, dw, db, stride, padding, dilation):
     cdef Py_ssize_t taps = args.window.KH * args.window.KW
     args.dy = cnp.PyArray_DATA(dy)
     args.x = cnp.PyArray_DATA(x)
-    optional1(db, dtype, args.OC)
+    args.dw = cnp.PyArray_DATA(dw)
+    args.db = <void *> optional1(db, dtype, args.OC)
     sums = np.zeros((args.image_cells, multiplier, taps + 1, C), dw.dtype)
-    args.dw = cnp.PyArray_DATA(sums)
+    args.sums = cnp.PyArray_DATA(sums)
     run(FD_conv2d_depthwise_backward_weight, dtype, &args,
         args.image_cells * args.channel_cells, work)
-    total = sums[0] if len(sums) == 1 else sums.sum(axis=0)
-    dw.reshape(C, multiplier, taps)[...] = total[:, :taps].transpose(2, 0, 1)
-    if db is not None:
-        db.reshape(C, multiplier)[...] = total[:, taps].T
+    run(FD_conv2d_depthwise_weight_store, dtype, &args, C, sums.size)

@@ -16,7 +16,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_winograd_weight_tiles, FD_winograd_weight_products, FD_winograd_weight_parts
         FD_winograd_weight_store
         FD_conv2d_depthwise, FD_conv2d_depthwise_backward_input
-        FD_conv2d_depthwise_backward_weight
+        FD_conv2d_depthwise_backward_weight, FD_conv2d_depthwise_weight_store
         FD_max_pool2d, FD_max_pool2d_backward
         FD_avg_pool2d, FD_avg_pool2d_backward
         FD_global_avg_pool2d, FD_global_avg_pool2d_backward
@@ -43,9 +43,10 @@ cdef extern from "fastdl_native.h" nogil:
         const void *a
         const void *b
         const void *bias
+        const void *start
         void *out
         Py_ssize_t M, N, K, a_row, b_row, out_row
-        bint trans_a, trans_b, relu
+        bint trans_a, trans_b, relu, stream
         double alpha, beta
         void *packed
         Py_ssize_t grid_m, grid_n
@@ -88,6 +89,8 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         void *dx
         void *dw
+        void *db
+        void *sums
         Py_ssize_t row_cells, image_cells, channel_cells
 
     ctypedef struct fd_winograd_args:
@@ -115,7 +118,7 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         void *argmax
         int argmax_bytes
-        bint count_include_pad, channels_last
+        bint count_include_pad, channels_last, stream
 
     enum:
         FD_POOL_CHANNELS
@@ -141,6 +144,7 @@ cdef extern from "fastdl_native.h" nogil:
         double momentum, eps
         Py_ssize_t parts
         double *sums
+        bint stream
 
     ctypedef struct fd_activation_args:
         const void *x
@@ -148,6 +152,7 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         Py_ssize_t columns
         double slope
+        bint stream
 
     ctypedef struct fd_loss_args:
         Py_ssize_t columns
@@ -221,6 +226,9 @@ cdef int set_window(fd_window *window, tuple x, tuple output, tuple kernel, tupl
 
 # How many threads `work` (scalar operations or elements moved) is worth.
 cdef int threads_for(double work) noexcept nogil
+
+# Whether a result of so many elements is written past the caches.
+cdef bint streams(Py_ssize_t size, fd_dtype dtype) noexcept nogil
 
 # Memory that all threads of the next runs may use, until this thread asks again (packed weights).
 cdef void *shared_scratch(size_t bytes) except NULL

@@ -17,6 +17,7 @@ cdef extern from "fastdl_native.h" nogil:
     void fd_set_num_threads(int threads)
     int fd_threads_for(double work)
     int fd_init_threads()
+    bint fd_streams(double bytes)
     int fd_keep_freed_memory()
     void *fd_shared_scratch(size_t bytes)
     int fd_run(fd_body body, const void *args, Py_ssize_t items, int threads)
@@ -156,6 +157,10 @@ cdef int set_window(fd_window *window, tuple x, tuple output, tuple kernel, tupl
 
 cdef int threads_for(double work) noexcept nogil:
     return fd_threads_for(work)
+
+
+cdef bint streams(Py_ssize_t size, fd_dtype dtype) noexcept nogil:
+    return fd_streams(<double> size * (8 if dtype == FD_FLOAT64 else 4))
 
 
 cdef void *shared_scratch(size_t bytes) except NULL:

@@ -59,6 +59,10 @@ void *fd_scratch(size_t bytes);
  * calling thread asks again. NULL when there is no memory. */
 void *fd_shared_scratch(size_t bytes);
 
+/* Whether a result of so many bytes, of which a kernel reads nothing, is better written past the
+ * caches (`stream` in its arguments): whoever reads it next would not find it there anyway. */
+int fd_streams(double bytes);
+
 /* Let the process keep freed memory for its next arrays instead of handing it back to the system
  * and paying a page fault for every 4 KiB of them. Returns 0 where that cannot be told. */
 int fd_keep_freed_memory(void);
@@ -72,11 +76,13 @@ typedef struct {
 
 typedef struct {
     const void *a, *b, *bias;
+    const void *start;                  /* NULL, or added: `out` as it was, or what lies alike */
     void *out;
     ptrdiff_t M, N, K;
     ptrdiff_t a_row, b_row, out_row;    /* between rows as they lie in memory */
     int trans_a, trans_b, relu;
-    double alpha, beta;
+    int stream;                         /* `out` past the caches */
+    double alpha, beta;                 /* of the product, and of `out` where that is `start` */
     void *packed;                       /* room for all of b in panels, or NULL */
     ptrdiff_t grid_m, grid_n;           /* items: cells of this grid over `out` */
 } fd_gemm_args;
@@ -129,8 +135,8 @@ typedef struct {
     const void *x, *w, *b, *dy;         /* inputs of the pass, the others NULL */
     const void *residual;               /* added to y, before relu; NULL or maps apart from y */
     int relu;
-    void *y, *dx;
-    void *dw;                           /* (image_cells, OC / C, KH KW + 1, C): a part of the sums
+    void *y, *dx, *dw, *db;             /* db may be NULL */
+    void *sums;                         /* (image_cells, OC / C, KH KW + 1, C): a part of the sums
                                            of dw in each, and behind the taps of db */
     ptrdiff_t row_cells;                /* items for y and dx: N times so many bands of rows */
     ptrdiff_t image_cells, channel_cells;       /* items for dw */
@@ -144,6 +150,7 @@ typedef struct {
     int argmax_bytes;                   /* 1 or 4 */
     int count_include_pad;
     int channels_last;
+    int stream;                         /* y or dx past the caches */
 } fd_pool_args;
 
 /* Whole maps whose channels lie last are pooled this many channels at a time. */
@@ -161,6 +168,7 @@ typedef struct {
     double momentum, eps;
     ptrdiff_t parts;                    /* the sums of each part of the batch: (parts, 2, C) */
     double *sums;
+    int stream;                         /* y or dx past the caches */
 } fd_norm_args;
 
 typedef struct {
@@ -168,6 +176,7 @@ typedef struct {
     void *y;                            /* y, or dx */
     ptrdiff_t columns;                  /* softmax only */
     double slope;                       /* leaky ReLU only */
+    int stream;                         /* y past the caches; not softmax */
 } fd_activation_args;
 
 typedef struct {

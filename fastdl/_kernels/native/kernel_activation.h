@@ -8,17 +8,24 @@
         return formula;                                                                           \
     }                                                                                             \
                                                                                                   \
+    FD_INLINE void K(name##_some)(const T *x, const T *dy, T *y, ptrdiff_t count, T slope)        \
+    {                                                                                             \
+        if (count > 0)                                                                            \
+            K(store_first)(y, K(name##_of)(K(load_first)(x, count, 0),                            \
+                                           K(load_first)(dy, count, 0), slope), count);           \
+    }                                                                                             \
+                                                                                                  \
     static void K(name)(const void *p, ptrdiff_t begin, ptrdiff_t end)                            \
     {                                                                                             \
         const fd_activation_args *args = p;                                                       \
         const T *x = args->x, *dy = args->dy ? args->dy : args->x, slope = (T)args->slope;        \
         T *y = args->y;                                                                           \
-        ptrdiff_t i = begin, rest;                                                                \
-        for (; i + VL <= end; i += VL)                                                            \
-            K(store)(y + i, K(name##_of)(K(load)(x + i), K(load)(dy + i), slope));                \
-        if ((rest = end - i) > 0)                                                                 \
-            K(store_first)(y + i, K(name##_of)(K(load_first)(x + i, rest, 0),                     \
-                                               K(load_first)(dy + i, rest, 0), slope), rest);     \
+        const int stream = args->stream;                                                          \
+        ptrdiff_t i = begin, some = K(unaligned)(y + i, end - i);                                 \
+        K(name##_some)(x + i, dy + i, y + i, some, slope);                                        \
+        for (i += some; i + VL <= end; i += VL)                                                   \
+            K(write)(y + i, K(name##_of)(K(load)(x + i), K(load)(dy + i), slope), stream);        \
+        K(name##_some)(x + i, dy + i, y + i, end - i, slope);                                     \
     }
 #define ZERO ((V){0})
 

@@ -15,6 +15,7 @@
 typedef struct {
     const T *x, *extra, *gate;
     T *kept, *out;
+    int stream;                         /* `out` */
 } K(norm_maps);
 
 /* Constants of the result: those of a channel, and the same for vectors. */
@@ -213,6 +214,14 @@ FD_INLINE V K(norm_result)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t coun
     return terms & FD_RELU ? K(select)((K(ivec))(out <= 0), (V){0}, out) : out;
 }
 
+/* Less than a vector. */
+FD_INLINE void K(map_some)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t count,
+                           const K(norm_lines) *lines, const int terms)
+{
+    if (count > 0)
+        K(store_first)(maps->out + i, K(norm_result)(maps, i, count, lines, terms), count);
+}
+
 FD_INLINE void K(map_planes)(const fd_norm_args *args, const K(norm_maps) *maps, ptrdiff_t n0,
                              ptrdiff_t n1, ptrdiff_t c0, ptrdiff_t c1, const K(norm_line) *line,
                              const int terms)
@@ -224,11 +233,11 @@ FD_INLINE void K(map_planes)(const fd_norm_args *args, const K(norm_maps) *maps,
             K(norm_lines) lines = {zero + own->mean, zero + own->factor, zero + own->offset,
                                    zero + own->scale};
             ptrdiff_t i = (n * args->C + c) * args->L, end = i + args->L;
-            for (; i + VL <= end; i += VL)
-                K(store)(maps->out + i, K(norm_result)(maps, i, VL, &lines, terms));
-            if (i < end)
-                K(store_first)(maps->out + i, K(norm_result)(maps, i, end - i, &lines, terms),
-                               end - i);
+            ptrdiff_t some = K(unaligned)(maps->out + i, args->L);
+            K(map_some)(maps, i, some, &lines, terms);
+            for (i += some; i + VL <= end; i += VL)
+                K(write)(maps->out + i, K(norm_result)(maps, i, VL, &lines, terms), maps->stream);
+            K(map_some)(maps, i, end - i, &lines, terms);
         }
 }
 
@@ -247,7 +256,7 @@ FD_INLINE void K(map_block)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t
 #pragma GCC unroll 4
         for (int k = 0; k < vectors; k++) {
             ptrdiff_t i = begin + k * VL;
-            K(store)(maps->out + i, K(norm_result)(maps, i, VL, &lines[k], terms));
+            K(write)(maps->out + i, K(norm_result)(maps, i, VL, &lines[k], terms), maps->stream);
         }
     }
 }
@@ -257,7 +266,7 @@ FD_INLINE void K(map_rest)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t coun
 {
     K(norm_lines) lines = {K(load)(line), K(load)(line + places), K(load)(line + 2 * places),
                            K(load)(line + 3 * places)};
-    K(store_first)(maps->out + i, K(norm_result)(maps, i, count, &lines, terms), count);
+    K(map_some)(maps, i, count, &lines, terms);
 }
 
 FD_INLINE void K(map_rows)(const K(norm_maps) *maps, ptrdiff_t begin, ptrdiff_t columns, int height,
@@ -296,8 +305,9 @@ FD_INLINE void K(map_images)(const fd_norm_args *args, const K(norm_maps) *maps,
 static K(norm_maps) K(norm_maps_of)(const fd_norm_args *args)
 {
     if (args->backward)
-        return (K(norm_maps)){args->x, args->dy, args->y, args->dresidual, args->dx};
-    return (K(norm_maps)){args->x, args->residual, NULL, NULL, args->y};
+        return (K(norm_maps)){args->x, args->dy, args->y, args->dresidual, args->dx,
+                               args->stream};
+    return (K(norm_maps)){args->x, args->residual, NULL, NULL, args->y, args->stream};
 }
 
 /* What a thread needs: sums and constants of so many channels, or of the columns of a wide row. */

@@ -19,9 +19,19 @@ static ptrdiff_t K(rows_meeting)(const fd_window *w, const fd_strip *x, const fd
     return n_stretches;
 }
 
-/* Sums over one strip, added to sums[tap, c][oc]. */
+/* Part `part` of `parts` of what follows this strip in memory, likely the next one. */
+static K(ahead) K(next_strip)(const fd_strip *strip, const T *p, ptrdiff_t part, ptrdiff_t parts)
+{
+    ptrdiff_t size = (strip->images - 1) * strip->image + (strip->rows - 1) * strip->row
+        + strip->columns * strip->pixel;
+    ptrdiff_t begin = size * part / parts, end = size * (part + 1) / parts;
+    return (K(ahead)){p + size + begin, end - begin};
+}
+
+/* Sums over one strip, added to sums[tap, c][oc]. Where maps are `far`, the next strip is asked for
+ * meanwhile. */
 static void K(add_strip)(const fd_window *w, const fd_strip *x, const T *a, const fd_strip *dy,
-                         const T *b, ptrdiff_t c, ptrdiff_t oc, int first, T *sums,
+                         const T *b, ptrdiff_t c, ptrdiff_t oc, int first, int far, T *sums,
                          fd_stretch *stretches)
 {
     int whole = w->DW == 1 && x->pixel == c;
@@ -38,6 +48,12 @@ static void K(add_strip)(const fd_window *w, const fd_strip *x, const T *a, cons
                             .out = sums + t * rows * oc + panel.begin, .out_row = oc,
                             .start_row = oc, .scale = 1};
             p.start = first ? NULL : p.out;
+            if (far) {
+                ptrdiff_t taps = w->KH * columns, parts = K(panels)(oc) * taps;
+                p.ahead[0] = K(next_strip)(x, a, i * taps + t, parts);
+                p.ahead[1] = K(next_strip)(dy, b, i * taps + t, parts);
+                p.ahead_per_row = (p.ahead[0].size + p.ahead[1].size) / rows + 1;
+            }
             K(multiply)(&p, K(ADJACENT), rows, panel.end - panel.begin);
         }
 }
@@ -63,6 +79,10 @@ static void K(add_pixels)(const fd_strip *dy, const T *b, ptrdiff_t oc, T *db)
 static void K(store_filters)(const T *sums, ptrdiff_t ld, ptrdiff_t size, ptrdiff_t c, ptrdiff_t oc,
                              T *dw)
 {
+    if (size == 1) {
+        K(transpose)(sums, ld, c, oc, dw, c);
+        return;
+    }
     for (ptrdiff_t first = 0; first < oc; first += VL)
         for (ptrdiff_t i = 0; i < c; i++)
             for (ptrdiff_t t = 0; t < size; t++)
@@ -96,6 +116,8 @@ static void K(backward_weight)(const fd_conv_args *args, ptrdiff_t g, fd_range p
                          + (size_t)(args->together * most_h.end) * sizeof(fd_stretch));
     if (!sums) return;
     T *bias = sums + sums_size, *in_space = bias + ld, *out_space = in_space + in_size;
+    int far = w->N * (w->C * w->H * w->W + args->OC * w->OH * w->OW) * (ptrdiff_t)sizeof(T)
+        > FD_CACHED_BYTES;
     memset(bias, 0, (size_t)ld * sizeof(T));
     if (parts.begin == parts.end) memset(sums, 0, (size_t)sums_size * sizeof(T));
     for (ptrdiff_t part = parts.begin; part < parts.end; part++) {
@@ -107,6 +129,7 @@ static void K(backward_weight)(const fd_conv_args *args, ptrdiff_t g, fd_range p
         in = K(strip_of)(&h, &v, images, rows, columns);
         out = K(strip_of)(&one, &one, images, rows, columns);
         const T *a = in_space, *b = out_space;
+        int ready = K(lies_ready)(&x, &in) && some >= VL && K(lies_ready)(&dy, &out);
         if (K(lies_ready)(&x, &in)) {
             a = K(at)(&x, n, in.first_row, in.first_column, c_first);
         } else {
@@ -119,7 +142,7 @@ static void K(backward_weight)(const fd_conv_args *args, ptrdiff_t g, fd_range p
             K(set_distances)(&out, K(good_pitch)(ld));
             K(lay_strip)(&dy, n, &out, oc_first, some, out_space);
         }
-        K(add_strip)(w, &in, a, &out, b, c, ld, part == parts.begin, sums,
+        K(add_strip)(w, &in, a, &out, b, c, ld, part == parts.begin, far && ready, sums,
                      (fd_stretch *)(out_space + out_size));
         if (db) K(add_pixels)(&out, b, ld, bias);
     }

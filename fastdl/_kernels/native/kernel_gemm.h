@@ -95,9 +95,15 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     T *out = (T *)args->out + rows.begin * args->out_row + columns.begin;
     const T *bias = args->bias ? (const T *)args->bias + columns.begin : NULL;
     int few_rows = M <= K(FEW_ROWS), few_columns = N <= K(FEW_COLUMNS);
+    int a_is_far = few_columns && a.row == args->K
+        && args->M * args->K * (ptrdiff_t)sizeof(T) > FD_CACHED_BYTES;
     a = K(part_of)(a, rows.begin, 0);
     b = K(part_of)(b, 0, columns.begin);
-    if (args->beta != 0 && args->beta != 1)
+    const T *start = args->start;
+    if (start) start += out - (T *)args->out;
+    int stream = args->stream && start != out && args->K <= K(KC) && N % VL == 0
+        && args->out_row % VL == 0 && (uintptr_t)out % FD_VBYTES == 0;
+    if (start == out && args->beta != 1)
         K(scale_rows)(out, args->out_row, M, N, (T)args->beta);
     for (ptrdiff_t j = 0, nb; j < N; j += nb) {
         nb = N - j < K(NC) + K(NR) ? N - j : K(NC);
@@ -112,9 +118,9 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                 product[n] = (K(product)){
                     .stretches = &all, .n_stretches = 1, .out = out + column,
                     .out_row = args->out_row, .start_row = args->out_row,
-                    .start = k || args->beta != 0 ? out + column : NULL,
+                    .start = k ? out + column : start ? start + column : NULL,
                     .bias = k || !bias ? NULL : bias + column,
-                    .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K};
+                    .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K, .stream = stream};
                 K(find_panel)(K(part_of)(b, k, column), panel.end - panel.begin, kb, few_rows,
                               args->packed ? K(packed_at)(args, k, kb, columns.begin + column)
                                            : NULL,
@@ -126,6 +132,10 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                 for (ptrdiff_t n = 0; n < panels; n++) {
                     fd_range panel = K(panel)(nb, n);
                     K(product) p = product[n];
+                    if (a_is_far && n == 0) {
+                        p.ahead[0] = (K(ahead)){block.at + FD_ROWS * block.row, mb * block.row};
+                        p.ahead_per_row = block.row;
+                    }
                     p.a = block.at;
                     p.a_row = block.row;
                     p.a_step = block.column;

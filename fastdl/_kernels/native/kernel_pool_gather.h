@@ -100,28 +100,27 @@ FD_INLINE V K(gather)(const K(gathering) *job, ptrdiff_t place, ptrdiff_t from, 
 FD_INLINE void K(gather_row)(const fd_pool_args *args, const K(gathering) *job, ptrdiff_t place,
                              ptrdiff_t from, ptrdiff_t at, ptrdiff_t end, int maximum)
 {
-    T *dx = args->y;
     ptrdiff_t W = args->window.W, stride = args->window.SW;
     for (ptrdiff_t i = 0; i * stride < W; i += VL, from += VL)
         if (stride == 1) {
-            K(put)(dx, at + i, end, K(gather)(job, place, from, maximum));
+            K(put)(args, at + i, end, K(gather)(job, place, from, maximum));
         } else if (stride == 2 && W > 1) {
             V even = K(gather)(job, place, from, maximum);
             V odd = K(gather)(job, place + 1, from, maximum);
-            K(put)(dx, at + 2 * i, end, K(zip_low)(even, odd));
-            if (2 * i + VL < W) K(put)(dx, at + 2 * i + VL, end, K(zip_high)(even, odd));
+            K(put)(args, at + 2 * i, end, K(zip_low)(even, odd));
+            if (2 * i + VL < W) K(put)(args, at + 2 * i + VL, end, K(zip_high)(even, odd));
         } else {
             for (ptrdiff_t v = 0; v < job->phases_w; v++) {
                 T lane[FD_VBYTES / sizeof(T)];
                 K(store)(lane, K(gather)(job, place + v, from, maximum));
                 for (ptrdiff_t j = 0; j < VL && (i + j) * stride + v < W; j++)
-                    dx[at + (i + j) * stride + v] = lane[j];
+                    ((T *)args->y)[at + (i + j) * stride + v] = lane[j];
             }
         }
 }
 
 /* Items: rows of inputs. */
-FD_INLINE void K(unpool_planes)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff_t end,
+FD_INLINE void K(gather_in_planes)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff_t end,
                                 int maximum)
 {
     const fd_window *w = &args->window;

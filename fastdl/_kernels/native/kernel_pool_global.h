@@ -69,7 +69,7 @@ FD_INLINE void K(pool_channels)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_
         }
     for (int v = 0; v < vectors; v++) {
         if (!maximum) result[v] = result[v] / (T)cells;
-        K(put)(args->y, to + v * VL, end, result[v]);
+        K(put)(args, to + v * VL, end, result[v]);
         if (maximum) K(put_argmax)(args, to + v * VL, end, argmax[v]);
     }
 }
@@ -117,6 +117,6 @@ FD_INLINE void K(spread_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdi
                 dy = K(chosen)(dy, K(get_argmax)(args, from, size), (INT)(item % cells));
             else
                 dy = dy * (1 / (T)cells);
-            K(put)(args->y, item * C + c, end * C, dy);
+            K(put)(args, item * C + c, end * C, dy);
         }
 }

@@ -20,12 +20,12 @@ FD_INLINE void K(pool_pixel)(const fd_pool_args *args, ptrdiff_t corner, ptrdiff
     for (ptrdiff_t c = 0; c < args->window.C; c += VL) {
         K(ivec) argmax = (K(ivec)){0} + (count ? taps[0].number : 0);
         if (maximum) {
-            K(put)(args->y, at + c, end,
+            K(put)(args, at + c, end,
                    K(largest)(args->x, corner + c, cells, taps, count, &argmax));
             K(put_argmax)(args, at + c, end, argmax);
         } else {
             V sum = K(total)(args->x, corner + c, cells, taps, count);
-            K(put)(args->y, at + c, end, sum / divisor);
+            K(put)(args, at + c, end, sum / divisor);
         }
     }
 }
@@ -96,12 +96,12 @@ FD_INLINE void K(gather_pixel)(const fd_pool_args *args, ptrdiff_t first, ptrdif
             else
                 sum += dy * taps[i].share;
         }
-        K(put)(args->y, at + c, end, sum);
+        K(put)(args, at + c, end, sum);
     }
 }
 
 /* Items: rows of inputs. */
-FD_INLINE void K(unpool_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff_t end,
+FD_INLINE void K(gather_in_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff_t end,
                                 int maximum)
 {
     const fd_window *w = &args->window;

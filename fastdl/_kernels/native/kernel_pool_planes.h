@@ -135,11 +135,11 @@ FD_INLINE void K(pool_line)(const fd_pool_args *args, const K(band) *band, ptrdi
             memcpy(&argmax, band->first_kw + i, sizeof argmax);
             argmax += first_row;
             V best = K(largest)(band->space, from + i, NO_END, band->taps, taps, &argmax);
-            K(put)(args->y, at + i, end, best);
+            K(put)(args, at + i, end, best);
             K(put_argmax)(args, at + i, end, argmax);
         } else {
             V sum = K(total)(band->space, from + i, NO_END, band->taps, taps);
-            K(put)(args->y, at + i, end, sum / (rows * K(load)(band->columns + i)));
+            K(put)(args, at + i, end, sum / (rows * K(load)(band->columns + i)));
         }
 }
 

@@ -8,8 +8,8 @@ typedef struct {
     T share;
 } K(tap);
 
-/* Load and store at element `at` of an array of `size` elements, or of which no more than that may
- * be touched; NO_END is for where the caller knows that FD_VBYTES elements follow. */
+/* Load at element `at` of an array of `size` elements, and store to the result, of which no more
+ * than that may be touched; NO_END is for where the caller knows that FD_VBYTES elements follow. */
 #define NO_END PTRDIFF_MAX
 
 FD_RARE V K(get_some)(const T *in, ptrdiff_t count)
@@ -30,12 +30,13 @@ FD_INLINE V K(get)(const T *x, ptrdiff_t at, ptrdiff_t size)
     return K(get_some)(x + at, size - at);
 }
 
-FD_INLINE void K(put)(T *x, ptrdiff_t at, ptrdiff_t size, V v)
+FD_INLINE void K(put)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t size, V v)
 {
+    T *y = args->y;
     if (at + VL <= size)
-        K(store)(x + at, v);
+        K(write)(y + at, v, args->stream);
     else
-        K(put_some)(x + at, v, size - at);
+        K(put_some)(y + at, v, size - at);
 }
 
 /* The same for argmax, where it is not VL bytes that are read or written. */

@@ -16,6 +16,13 @@
 #define FD_ROWS 14
 #define FD_TALL 28
 
+/* What will soon be needed of an array that is in no cache. It is asked for while tiles are computed,
+ * a little at each step of k: in one go, it would keep them waiting. */
+typedef struct {
+    const T *at;
+    ptrdiff_t size;
+} K(ahead);
+
 typedef struct {
     const T *a;
     ptrdiff_t a_row, a_step;            /* between rows, between steps of k: one of them is 1 */
@@ -29,7 +36,11 @@ typedef struct {
     const T *start, *bias;              /* NULL: nothing. `start` may be `out` */
     ptrdiff_t start_row;
     T scale;
-    int relu;
+    int relu, stream;                   /* stream: `out` is aligned, and not needed soon */
+    K(ahead) ahead[2];                  /* this, then that, */
+    ptrdiff_t ahead_per_row;            /* so much for each row */
+    const T *fetch;                     /* by one tile, from here on, this far at each step */
+    ptrdiff_t fetch_step;
 } K(product);
 
 enum K(form) { K(APART), K(ADJACENT) };
@@ -42,6 +53,7 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
     const ptrdiff_t a_step = form == K(APART) ? 1 : p->a_step, b_second = p->b_second;
     const int group = form == K(APART) ? 3 : FD_TALL;   /* rows within reach of one pointer */
     const int groups = (rows + group - 1) / group;
+    const T *fetch = p->fetch;
     V sum[FD_TALL][2];
 #pragma GCC unroll 28
     for (int i = 0; i < rows; i++) {
@@ -63,6 +75,8 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
             }
 #pragma GCC unroll 10
             for (int g = 0; g < groups; g++) a[g] += a_step;
+            FD_PREFETCH(fetch);
+            fetch += p->fetch_step;
         }
     }
 #define FOR_EACH_SUM                                                                              \
@@ -75,7 +89,10 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
     if (start) FOR_EACH_SUM sum[i][j] += K(load)(start + i * p->start_row + j * second);
     if (bias) FOR_EACH_SUM sum[i][j] += K(load)(bias + j * second);
     if (p->relu) FOR_EACH_SUM sum[i][j] = K(select)(sum[i][j] <= 0, (V){0}, sum[i][j]);
-    FOR_EACH_SUM K(store)(out + i * row + j * second, sum[i][j]);
+    if (p->stream)
+        FOR_EACH_SUM K(stream)(out + i * row + j * second, sum[i][j]);
+    else
+        FOR_EACH_SUM K(store)(out + i * row + j * second, sum[i][j]);
 #undef FOR_EACH_SUM
 }
 
@@ -113,10 +130,24 @@ static inline ptrdiff_t K(next_rows)(ptrdiff_t rows, int vectors)
     return (rows + parts - 1) / parts;
 }
 
+/* What the next tile, of so many rows and steps, asks for. */
+static inline void K(choose_fetch)(K(product) *p, ptrdiff_t rows, ptrdiff_t steps)
+{
+    K(ahead) *next = &p->ahead[p->ahead[0].size == 0];
+    ptrdiff_t size = FD_MIN(rows * p->ahead_per_row, next->size);
+    p->fetch = size ? next->at : p->b;
+    p->fetch_step = size / FD_MAX(steps, 1);
+    next->at += size;
+    next->size -= size;
+}
+
 static void K(multiply_columns)(K(product) p, enum K(form) form, ptrdiff_t rows, int vectors)
 {
+    ptrdiff_t steps = 0;
+    for (ptrdiff_t s = 0; s < p.n_stretches; s++) steps += p.stretches[s].length;
     while (rows) {
         ptrdiff_t n = K(next_rows)(rows, vectors);
+        K(choose_fetch)(&p, n, steps);
         K(tiles)[form][vectors - 1][FD_MIN(n, FD_ROWS + 1) - 1](&p);
         rows -= n;
         p.a += n * p.a_row;

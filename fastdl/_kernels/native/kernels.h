@@ -34,10 +34,25 @@
 #define __restrict__ __restrict
 #endif
 
+/* A store past the caches, to an address that is a multiple of FD_VBYTES; C has no way to say it. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#if FD_VBYTES == 64
+#define FD_STREAM(p, v) _mm512_stream_si512((void *)(p), (__m512i)(v))
+#elif FD_VBYTES == 32
+#define FD_STREAM(p, v) _mm256_stream_si256((void *)(p), (__m256i)(v))
+#else
+#define FD_STREAM(p, v) _mm_stream_si128((void *)(p), (__m128i)(v))
+#endif
+#endif
+
 #define FD_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define FD_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define FD_CAT_(a, b) a##b
 #define FD_CAT(a, b) FD_CAT_(a, b)
+
+/* An array that is larger than this is not found in the last cache when it is next used. */
+#define FD_CACHED_BYTES ((ptrdiff_t)1 << 24)
 
 #define T float
 #define INT int32_t

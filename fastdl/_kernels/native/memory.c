@@ -116,6 +116,14 @@ int fd_scratch_refused(void)
     return answer;
 }
 
+/* ---- the caches ---- */
+
+/* Measured with 32 MB of last-level cache. From 24 MB on such a store is quicker in itself, but the
+ * next reader still gains by what the cache has kept of a result of less than this. */
+#define STREAMED_BYTES (40.0 * 1024 * 1024)
+
+int fd_streams(double bytes) { return bytes > STREAMED_BYTES; }
+
 /* ---- the process ---- */
 
 int fd_keep_freed_memory(void)

@@ -57,6 +57,7 @@ int fd_threads_for(double work)
  * They are flushed only while a kernel runs; the caller's own arithmetic is left as it was. */
 #if defined(__x86_64__) || defined(_M_X64)
 #include <xmmintrin.h>
+#define FENCE_STREAMS() _mm_sfence()
 typedef unsigned int fp_mode;
 static fp_mode flush_subnormals(void)
 {
@@ -81,6 +82,11 @@ static fp_mode flush_subnormals(void) { return 0; }
 static void restore_mode(fp_mode before) { (void)before; }
 #endif
 
+/* Stores past the caches are seen by other threads in no order, but before what follows this. */
+#if !defined(FENCE_STREAMS)
+#define FENCE_STREAMS() ((void)0)
+#endif
+
 /* ---- the run ---- */
 
 typedef struct {
@@ -96,6 +102,7 @@ static int run_part(const void *context, int part)
     fp_mode before = flush_subnormals();
     job->body(job->args, job->items * part / job->parts, job->items * (part + 1) / job->parts);
     restore_mode(before);
+    FENCE_STREAMS();
     return fd_scratch_refused();
 }
 

@@ -10,7 +10,34 @@ typedef FD_VECTOR(INT) K(ivec);         /* as many integers; also what comparing
 static inline V K(load)(const T *p) { return *(const V *)p; }
 static inline void K(store)(T *p, V v) { *(V *)p = v; }
 
-/* The same for the first `count` lanes alone, where a row ends. Other lanes are loaded as `other`.
+/* A store to an aligned address, past the caches where the compiler has a way. A plain store would
+ * read each line before. */
+static inline void K(stream)(T *p, V v)
+{
+#if defined(FD_STREAM)
+    FD_STREAM(p, v);
+#else
+    K(store)(p, v);
+#endif
+}
+
+/* A store of a result that the caches may not be able to hold (`stream`, from fd_streams). */
+static inline void K(write)(T *p, V v, int stream)
+{
+    if (stream && (uintptr_t)p % FD_VBYTES == 0)
+        K(stream)(p, v);
+    else
+        K(store)(p, v);
+}
+
+/* How many elements from p on come before the first at which a vector is aligned; at most `count`. */
+static inline ptrdiff_t K(unaligned)(const T *p, ptrdiff_t count)
+{
+    ptrdiff_t before = (ptrdiff_t)((0 - (uintptr_t)p) % FD_VBYTES / sizeof(T));
+    return FD_MIN(before, count);
+}
+
+/* Load and store of the first `count` lanes alone, where a row ends. Other lanes are loaded as `other`.
  * The loops become masked instructions where there are such. */
 static inline V K(load_first)(const T *p, ptrdiff_t count, T other)
 {

@@ -37,10 +37,11 @@ cdef void *indices(fd_pool_args *args, argmax) except? NULL:
                     w.N * w.C * w.OH * w.OW, args.argmax_bytes)
 
 
-cdef int run_rows(fd_kernel kernel, fd_dtype dtype, fd_pool_args *args,
-                  Py_ssize_t rows) except -1:
-    """Over `rows` rows of every plane, or of every image where a row has all channels."""
+cdef int run_rows(fd_kernel kernel, fd_dtype dtype, fd_pool_args *args, result) except -1:
+    """Over the rows of every plane, or of every image where a row has all channels, of y or dx."""
     cdef fd_window *w = &args.window
+    cdef Py_ssize_t rows = result.shape[2]
+    args.stream = streams(result.size, dtype)
     run(kernel, dtype, args, rows * (w.N if args.channels_last else w.N * w.C),
         <double> w.N * w.C * w.H * w.W)
     return 0
@@ -55,7 +56,7 @@ def max_pool2d(x, y, argmax, kernel, stride, padding):
     args.y = outputs(&args, dtype, y)
     if argmax is not None:
         args.argmax = indices(&args, argmax)
-    run_rows(FD_max_pool2d, dtype, &args, args.window.OH)
+    run_rows(FD_max_pool2d, dtype, &args, y)
 
 
 def max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
@@ -66,7 +67,7 @@ def max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
     args.y = set_layout(&args, dtype, dx, dy)
     args.x = outputs(&args, dtype, dy)
     args.argmax = indices(&args, argmax)
-    run_rows(FD_max_pool2d_backward, dtype, &args, args.window.H)
+    run_rows(FD_max_pool2d_backward, dtype, &args, dx)
 
 
 def avg_pool2d(x, y, kernel, stride, padding, count_include_pad):
@@ -77,7 +78,7 @@ def avg_pool2d(x, y, kernel, stride, padding, count_include_pad):
     args.x = set_layout(&args, dtype, x, y)
     args.y = outputs(&args, dtype, y)
     args.count_include_pad = count_include_pad
-    run_rows(FD_avg_pool2d, dtype, &args, args.window.OH)
+    run_rows(FD_avg_pool2d, dtype, &args, y)
 
 
 def avg_pool2d_backward(dy, dx, kernel, stride, padding, count_include_pad):
@@ -88,12 +89,13 @@ def avg_pool2d_backward(dy, dx, kernel, stride, padding, count_include_pad):
     args.y = set_layout(&args, dtype, dx, dy)
     args.x = outputs(&args, dtype, dy)
     args.count_include_pad = count_include_pad
-    run_rows(FD_avg_pool2d_backward, dtype, &args, args.window.H)
+    run_rows(FD_avg_pool2d_backward, dtype, &args, dx)
 
 
 cdef int run_maps(fd_kernel kernel, fd_dtype dtype, fd_pool_args *args) except -1:
     """Over maps, or over blocks of channels."""
     cdef fd_window *w = &args.window
+    args.stream = False
     cdef Py_ssize_t blocks = (w.C + FD_POOL_CHANNELS - 1) // FD_POOL_CHANNELS
     run(kernel, dtype, args, w.N * (blocks if args.channels_last else w.C),
         <double> w.N * w.C * w.H * w.W)
@@ -103,6 +105,7 @@ cdef int run_maps(fd_kernel kernel, fd_dtype dtype, fd_pool_args *args) except -
 cdef int run_cells(fd_kernel kernel, fd_dtype dtype, fd_pool_args *args) except -1:
     """Over maps, or over pixels."""
     cdef fd_window *w = &args.window
+    args.stream = streams(w.N * w.C * w.H * w.W, dtype)
     run(kernel, dtype, args, w.N * (w.H * w.W if args.channels_last else w.C),
         <double> w.N * w.C * w.H * w.W)
     return 0
