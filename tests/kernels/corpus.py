@@ -230,7 +230,7 @@ for groups in (1, 2, 4):
     _convolution(f"NaN in x, groups {groups}", poisoned(x), w, dy, groups=groups)
     _convolution(f"NaN in w, groups {groups}", x, poisoned(w), dy, groups=groups)
     _convolution(f"NaN in dy, groups {groups}", x, w, poisoned(dy), groups=groups)
-x, w, dy = normal(2, 3, 9, 37), normal(7, 3, 3, 3), normal(2, 7, 7, 35)
+x, w, dy = normal(2, 3, 9, 47), normal(7, 3, 3, 3), normal(2, 7, 7, 45)
 _convolution("NaN in x, few channels", poisoned(x), w, dy)
 _convolution("NaN in dy, few channels", x, w, poisoned(dy))
 

@@ -45,16 +45,17 @@ FD_INLINE void K(pixel_tile)(int ocs, const K(pixel_sums) *p)
 #define FOR_EACH_SUM                                                                              \
     _Pragma("GCC unroll 5") for (int o = 0; o < ocs; o++)                                         \
         _Pragma("GCC unroll 5") for (int t = 0; t < TAPS; t++)
-#define ADD_PIXELS(j, dy_load)                                                                    \
+#define ADD_PIXELS(j, WHICH)                                                                      \
     do {                                                                                          \
         V pixels[K(TILE_SIDE)];                                                                   \
         _Pragma("GCC unroll 5") for (int o = 0; o < ocs; o++)                                     \
-            pixels[o] = dy_load(K(load)(dy + o * dy_plane + (j)));                                \
+            pixels[o] = WHICH(K(load)(dy + o * dy_plane + (j)));                                  \
         _Pragma("GCC unroll 5") for (int t = 0; t < TAPS; t++) {                                  \
-            V in = K(load)(x[t] + (j));                                                           \
+            V in = WHICH(K(load)(x[t] + (j)));                                                    \
             _Pragma("GCC unroll 5") for (int o = 0; o < ocs; o++) sum[o][t] += in * pixels[o];    \
         }                                                                                         \
     } while (0)
+/* Other lanes of the last vector are 0 in both: infinities must not meet zeros. */
 #define AS_IT_IS(v) (v)
 #define WHERE_IT_COUNTS(v) K(select)(last, v, (V){0})
     FOR_EACH_SUM sum[o][t] = K(load)(sums + o * sums_line + t * VL);
