@@ -21,6 +21,7 @@
 #define FD_CONVERT(v, type) __builtin_convertvector(v, type)
 #define FD_INLINE static inline __attribute__((always_inline))
 #define FD_RARE static __attribute__((noinline))    /* keeps what is rare out of a hot loop */
+#define FD_ASK_FOR(p) __builtin_prefetch(p)
 #else /* no vector extensions: a vector of one lane, the same code */
 #undef FD_VBYTES
 #define FD_VBYTES sizeof(T)
@@ -29,6 +30,7 @@
 #define FD_CONVERT(v, type) ((type)(v))
 #define FD_INLINE static inline
 #define FD_RARE static
+#define FD_ASK_FOR(p) ((void)(p))
 #define __restrict__ __restrict
 #endif
 
