@@ -11,11 +11,12 @@ from fastdl._kernels._dispatch import kernel
 from fastdl.benchmark.cases import MAPS, Case
 from fastdl.benchmark.runs import FUNCTIONS, Run, prepared
 from fastdl.benchmark.shapes import Conv
+from fastdl.ops._arrays import empty, empty_maps
 
 
 def conv2d_backward_input(shape: Any, a: Any, *, backend: str, algorithm: str) -> tuple:
     """The gradient of the input alone, which no public function computes without the others."""
-    dx = np.empty_like(a.x)                         # keeps the layout
+    dx = empty_maps(a.x.shape, a.x)
     pairs = ((size, size) for size in (shape.stride, shape.padding, shape.dilation))
     kernel("conv2d_backward_input", a.dy, backend)(a.dy, a.w, dx, *pairs, shape.groups, algorithm)
     return (dx,)
@@ -54,7 +55,10 @@ def _built(case: Case, layout: str, arrays: dict[str, np.ndarray], **how: str) -
 
 
 def _channels_last(array: np.ndarray) -> np.ndarray:
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
+    last = np.moveaxis(array, 1, -1)
+    copy = empty(last.shape, array.dtype)
+    copy[...] = last
+    return np.moveaxis(copy, -1, 1)
 
 
 def to_numpy(result: Any) -> Any:

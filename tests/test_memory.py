@@ -2,7 +2,10 @@
 
 import platform
 
+import numpy as np
 import pytest
+
+import fastdl as fd
 
 PROGRAM = """
 import resource
@@ -27,3 +30,18 @@ def test_large_arrays_come_from_memory_that_was_freed(need_backend, run_python):
     need_backend("cython")
     # Two arrays of 16 MB are 7,800 pages of 4 KiB; without the setting 11,380 faults were seen.
     assert int(run_python(PROGRAM)) < 1000
+
+
+@pytest.mark.parametrize("operation", [
+    lambda x: fd.ops.relu(x), lambda x: fd.ops.max_pool2d(x, 2),
+    lambda x: fd.ops.conv2d(x, np.ones((8, 8, 1, 1), np.float32))])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_large_results_begin_at_a_line_of_the_cache(operation, channels_last):
+    x = np.ones((4, 8, 64, 64), np.float32)
+    if channels_last:
+        x = np.moveaxis(np.ones((4, 64, 64, 8), np.float32), -1, 1)
+    y = operation(x)
+    assert type(y) is np.ndarray
+    assert y.strides[1] == (4 if channels_last else y[0, 0].nbytes)
+    assert y.flags.writeable
+    assert y.ctypes.data % 64 == 0

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._kernels._table import OPERATIONS
+from ..ops._arrays import empty
 from .shapes import Conv, Gemm, Sweep, convolutions, products, sweeps
 
 SHORT = "short"                 # the set that `fastdl bench` times
@@ -94,7 +95,7 @@ class Case(NamedTuple):
         """New random arguments by name, in NCHW; the same values at every call."""
         rng = np.random.default_rng(0)
         dtype: Any = self.dtype
-        arrays = {name: rng.standard_normal(shape, dtype)
+        arrays = {name: rng.standard_normal(dtype=dtype, out=empty(shape, dtype))
                   for name, shape in _arguments(self.operation, self.shape).items()}
         for name in _POSITIVE & arrays.keys():
             np.abs(arrays[name], out=arrays[name])

@@ -8,6 +8,7 @@
 - The factors of a matrix product may be slices whose rows, or columns, lie apart.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -22,6 +23,8 @@ Pair: TypeAlias = int | Sequence[int]
 Layout: TypeAlias = Callable[[Array], bool]     # whether an array need not be copied
 
 _FLOATS = "efd"                 # numpy's characters for float16, float32, float64
+_LINE = 64                      # bytes
+_LARGE = 1 << 15                # bytes; below, looking for the line takes longer than it saves
 _CONTIGUOUS: Mapping[str, Layout] = {}
 
 
@@ -82,12 +85,25 @@ def maps_like(operation: str, name: str, array: Any, other: Array, other_name: s
     return np.moveaxis(real_like(operation, name, last, other, other_name), -1, 1)
 
 
+def empty(shape: Sequence[int], dtype: Any) -> Array:
+    """`numpy.empty`, but a large array begins where a line of the cache does.
+
+    NumPy's begin 16 bytes after one, so that every vector of 64 bytes lies in two.
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if size < _LARGE:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + _LINE, np.uint8)
+    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)
+
+
 def empty_maps(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
     """An array (N, C, ...) of `like`'s layout, and of its dtype unless another is given."""
     dtype = like.dtype if dtype is None else dtype
     if not is_channels_last(like):
-        return np.empty(shape, dtype)
-    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
+        return empty(shape, dtype)
+    return np.moveaxis(empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
 
 
 def has_rows(array: Array) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ._arrays import Array
+from ._arrays import Array, empty
 
 Kernels: TypeAlias = Callable[[str], Callable[..., None]]
 Size: TypeAlias = tuple[int, int]
@@ -21,7 +21,7 @@ def conv2d(kernel: Kernels, x: Array, w: Array, b: Array | None, residual: Array
            algorithm: str) -> None:
     """Fill `y`: the fields of each pixel times the filters."""
     col = _columns(kernel, x, w, stride, padding, dilation, y)
-    filters, out = _as_matrix(w), np.empty((len(col), len(w)), y.dtype)
+    filters, out = _as_matrix(w), empty((len(col), len(w)), y.dtype)
     if residual is not None:
         out[...] = _pixels(residual)
     for taps, oc in _groups(col, filters, groups):
@@ -34,11 +34,11 @@ def conv2d_backward_input(kernel: Kernels, dy: Array, w: Array, dx: Array, strid
                           padding: Size, dilation: Size, groups: int, algorithm: str) -> None:
     """Fill `dx`: col2im of the filters times the gradient of each pixel."""
     pixels, filters = _pixels(dy), _as_matrix(w)
-    col = np.empty((len(pixels), dx.shape[1] * w[0, 0].size), dx.dtype)
+    col = empty((len(pixels), dx.shape[1] * w[0, 0].size), dx.dtype)
     for taps, oc in _groups(col, filters, groups):
         kernel("gemm")(pixels[:, oc], filters[oc], None, col[:, taps],
                        False, False, 1.0, 0.0, False)
-    planar = dx if dx.flags.c_contiguous else np.empty(dx.shape, dx.dtype)
+    planar = dx if dx.flags.c_contiguous else empty(dx.shape, dx.dtype)
     kernel("col2im")(col, planar, w.shape[2:], stride, padding, dilation, dy.shape[2:], True)
     if planar is not dx:
         dx[...] = planar
@@ -61,7 +61,7 @@ def _columns(kernel: Kernels, x: Array, w: Array, stride: Size, padding: Size, d
              y: Array) -> Array:
     """The fields that `y` is made of, (N * OH * OW, C * KH * KW)."""
     output, window = y.shape[2:], w.shape[2:]
-    col = np.empty((x.shape[0] * output[0] * output[1], x.shape[1] * w[0, 0].size), x.dtype)
+    col = empty((x.shape[0] * output[0] * output[1], x.shape[1] * w[0, 0].size), x.dtype)
     kernel("im2col")(np.ascontiguousarray(x), col, window, stride, padding, dilation, output, True)
     return col
 

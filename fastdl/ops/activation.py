@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ._arrays import Array, expect_shape, kernel, real, real_like
+from ._arrays import Array, empty, expect_shape, kernel, real, real_like
 
 
 def _memory_order(x: Any) -> list[int] | None:
@@ -27,7 +27,7 @@ def _forward(name: str, x: Any, backend: str | None, *options: float) -> Array:
     if order is not None:
         return _forward(name, x.transpose(order), backend, *options).transpose(np.argsort(order))
     x = real(name, "x", x)
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     kernel(name, x, backend)(x, y, *options)
     return y
 
@@ -43,7 +43,7 @@ def _backward(name: str, dy: Any, saved: Any, saved_name: str, backend: str | No
         return dx.transpose(np.argsort(order))
     saved = real(operation, saved_name, saved)
     dy = real_like(operation, "dy", dy, saved, saved_name)
-    dx = np.empty(saved.shape, saved.dtype)
+    dx = empty(saved.shape, saved.dtype)
     kernel(operation, saved, backend)(dy, saved, dx, *options)
     return dx
 
@@ -127,7 +127,7 @@ def softmax(x: Any, axis: int = -1, *, backend: str | None = None) -> Array:
     array([[0.5, 0.5]])
     """
     rows, restore = _along_last("softmax", real("softmax", "x", x), axis)
-    y = np.empty(rows.shape, rows.dtype)
+    y = empty(rows.shape, rows.dtype)
     kernel("softmax", rows, backend)(rows, y)
     return restore(y)
 
@@ -139,6 +139,6 @@ def softmax_backward(dy: Any, y: Any, axis: int = -1, *, backend: str | None = N
     dy = real_like(name, "dy", dy, y, "y")
     expect_shape(name, "dy", dy, y.shape, "the shape of y")
     (y_rows, restore), (dy_rows, _) = (_along_last(name, a, axis) for a in (y, dy))
-    dx = np.empty(y_rows.shape, y_rows.dtype)
+    dx = empty(y_rows.shape, y_rows.dtype)
     kernel(name, y_rows, backend)(dy_rows, y_rows, dx)
     return restore(dx)

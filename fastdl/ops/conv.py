@@ -13,6 +13,7 @@ from ._arrays import (
     Array,
     Pair,
     common,
+    empty,
     empty_maps,
     expect_shape,
     is_channels_last,
@@ -148,7 +149,7 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
     dy = maps_like(name, "dy", dy, x, "x")
     expect_shape(name, "dy", dy, shape, "the shape of the output")
     algorithm = _algorithm(name, algorithm, x, w, window)
-    dw = np.empty(w.shape, w.dtype)
+    dw = empty(w.shape, w.dtype)
     db = np.empty(w.shape[:1], w.dtype) if bias else None
     _kernel("conv2d_backward_weight", x, algorithm, backend)(dy, x, dw, db, *window, algorithm)
     dx = None

@@ -3,10 +3,8 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from ..errors import ShapeError
-from ._arrays import Array, common, expect_shape, has_rows, kernel, real_like
+from ._arrays import Array, common, empty, expect_shape, has_rows, kernel, real_like
 
 
 def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha: float = 1.0,
@@ -52,7 +50,7 @@ def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha:
         expect_shape("gemm", "c", c, (M, N), "the shape of the product")
         out = c.copy()
     else:
-        out = np.empty((M, N), a.dtype)
+        out = empty((M, N), a.dtype)
     a, trans_a = _by_rows(a, trans_a)
     b, trans_b = _by_rows(b, trans_b)
     kernel("gemm", a, backend)(a, b, bias, out, trans_a, trans_b, float(alpha), float(beta),
@@ -94,7 +92,7 @@ def linear(x: Any, w: Any, b: Any = None, *, relu: bool = False,
     _check_linear("linear", x, w)
     if b is not None:
         expect_shape("linear", "b", b, (w.shape[0],), "one for each row of w")
-    y = np.empty((*x.shape[:-1], w.shape[0]), x.dtype)
+    y = empty((*x.shape[:-1], w.shape[0]), x.dtype)
     kernel("gemm", x, backend)(_as_rows(x), w, b, _as_rows(y), False, True, 1.0, 0.0, bool(relu))
     return y
 
@@ -109,11 +107,11 @@ def linear_backward(dy: Any, x: Any, w: Any, *, bias: bool = True, need_dx: bool
     expect_shape(name, "dy", dy, (*x.shape[:-1], w.shape[0]), "the shape of the output")
     product = kernel("gemm", x, backend)
     rows_x, rows_dy = _as_rows(x), _as_rows(dy)
-    dw = np.empty(w.shape, w.dtype)
+    dw = empty(w.shape, w.dtype)
     product(rows_dy, rows_x, None, dw, True, False, 1.0, 0.0, False)
     dx = None
     if need_dx:
-        dx = np.empty(x.shape, x.dtype)
+        dx = empty(x.shape, x.dtype)
         product(rows_dy, w, None, _as_rows(dx), False, False, 1.0, 0.0, False)
     return dx, dw, rows_dy.sum(axis=0) if bias else None
 

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from ..errors import ShapeError
-from ._arrays import Array, Pair, expect_shape, kernel, pair, real, window_output
+from ._arrays import Array, Pair, empty, expect_shape, kernel, pair, real, window_output
 
 
 def _window(operation: str, size: tuple[int, int], kernel_size: Pair, stride: Pair, padding: Pair,
@@ -40,7 +38,7 @@ def im2col(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, dilat
     """
     x = real("im2col", "x", x, ndim=4)
     kh_kw, *rest, output = _window("im2col", x.shape[2:], kernel_size, stride, padding, dilation)
-    col = np.empty(_col_shape(x.shape, kh_kw, output, transpose), x.dtype)
+    col = empty(_col_shape(x.shape, kh_kw, output, transpose), x.dtype)
     kernel("im2col", x, backend)(x, col, kh_kw, *rest, output, bool(transpose))
     return col
 
@@ -62,6 +60,6 @@ def col2im(col: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, stri
     kh_kw, *rest, output = _window("col2im", x_shape[2:], kernel_size, stride, padding, dilation)
     expected = _col_shape(x_shape, kh_kw, output, transpose)
     expect_shape("col2im", "col", col, expected, f"for x {x_shape} and kernel {kh_kw}")
-    x = np.empty(x_shape, col.dtype)
+    x = empty(x_shape, col.dtype)
     kernel("col2im", col, backend)(col, x, kh_kw, *rest, output, bool(transpose))
     return x

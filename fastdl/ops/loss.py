@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ._arrays import Array, expect_shape, kernel, real
+from ._arrays import Array, empty, expect_shape, kernel, real
 
 
 def _rows(operation: str, name: str, x: Array) -> Array:
@@ -77,7 +77,7 @@ def softmax_cross_entropy(x: Any, t: Any, *, return_probabilities: bool = False,
     name = "softmax_cross_entropy"
     x = _scores(name, "x", x)
     suffix, t = _targets(name, x, t)
-    p, losses = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    p, losses = empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
     kernel(name + suffix, x, backend)(x, t, p, losses)
     return (_mean(losses), p) if return_probabilities else _mean(losses)
 
@@ -88,7 +88,7 @@ def softmax_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
     name = "softmax_cross_entropy_backward"
     p = _scores(name, "p", p)
     suffix, t = _targets(name, p, t)
-    dx = np.empty(p.shape, p.dtype)
+    dx = empty(p.shape, p.dtype)
     kernel(f"softmax_cross_entropy{suffix}_backward", p, backend)(p, t, dx, dloss / len(p))
     return dx
 
@@ -114,7 +114,7 @@ def softmax_cross_entropy_with_gradient(x: Any, t: Any, dloss: float = 1.0, *,
     name = "softmax_cross_entropy_with_gradient"
     x = _scores(name, "x", x)
     suffix, t = _targets(name, x, t)
-    dx, losses = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    dx, losses = empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
     run = kernel(f"softmax_cross_entropy{suffix}_with_gradient", x, backend)
     run(x, t, dx, losses, dloss / len(x))
     return _mean(losses), dx
@@ -140,7 +140,7 @@ def _row_losses(name: str, x: Array, t: Array, x_name: str, backend: str | None,
 def _row_gradient(name: str, x: Array, t: Array, x_name: str, backend: str | None,
                   *options: float) -> Array:
     rows = _rows(name, x_name, x)
-    dx = np.empty(rows.shape, x.dtype)
+    dx = empty(rows.shape, x.dtype)
     kernel(name, rows, backend)(rows, t.reshape(rows.shape), dx, *options)
     return dx.reshape(x.shape)
 

@@ -14,7 +14,8 @@ cnp.import_array()
 
 cdef enum:
     STRIP_BYTES = 1 << 18   # a strip of what is read and written stays in a core's cache
-    SUMS_BYTES = 1 << 20    # so do sums of a weight gradient
+    SUMS_BYTES = 1 << 20    # so do sums of a weight gradient; where they do not,
+    LONG_STRIP_BYTES = 1 << 21      # longer strips fetch them less often
     EVEN = 4                # with that many strips a thread, one more or less does not matter
 
 
@@ -56,15 +57,16 @@ cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept:
 
 
 cdef Py_ssize_t cut(fd_conv_args *args, Py_ssize_t image_bytes, Py_ssize_t rows,
-                    Py_ssize_t columns, int threads) noexcept:
+                    Py_ssize_t columns, int threads,
+                    Py_ssize_t strip_bytes=STRIP_BYTES) noexcept:
     """Cut the images, of so many rows and columns of outputs, into strips; returns how many."""
     cdef Py_ssize_t N = args.window.N, strips, parts
     args.together = args.row_parts = args.column_parts = 1
     if rows < 1 or columns < 1 or N < 1:
         return 0
-    if 2 * image_bytes <= STRIP_BYTES:
-        args.together = min(STRIP_BYTES // max(image_bytes, 1), ceil_div(N, threads))
-    parts = ceil_div(image_bytes, STRIP_BYTES)
+    if 2 * image_bytes <= strip_bytes:
+        args.together = min(strip_bytes // max(image_bytes, 1), ceil_div(N, threads))
+    parts = ceil_div(image_bytes, strip_bytes)
     strips = ceil_div(N, args.together)
     if strips * parts % threads and strips * parts < EVEN * threads:
         parts = ceil_div(EVEN * threads, strips)
@@ -88,6 +90,7 @@ cdef Py_ssize_t bytes_written(fd_conv_args *args, Py_ssize_t itemsize) noexcept:
 
 
 include "_depthwise.pxi"
+include "_pointwise.pxi"
 include "_winograd.pxi"
 
 
@@ -116,6 +119,9 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
         args.residual = maps4(residual, dtype, window.N, args.OC, window.OH, window.OW,
                               args.channels_last)
     args.relu = relu
+    if is_pointwise(&args):
+        pointwise(&args, dtype)
+        return
     m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW, False)
     if m:
         job = winograd_args(&args, m)
@@ -150,6 +156,9 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
     args.w = buffer(w, dtype, w.size)
     args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     args.dx = maps4(dx, dtype, window.N, window.C, window.H, window.W, args.channels_last)
+    if is_pointwise(&args):
+        pointwise_backward_input(&args, dtype)
+        return
     m = winograd_tile(&args, dtype, algorithm, window.H, window.W, False)
     if m:       # the forward pass from dy to dx, with turned filters
         job = winograd_args(&args, m)
@@ -186,6 +195,10 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     args.dw = buffer(dw, dtype, dw.size)
     args.db = optional1(db, dtype, args.OC)
+    sums = dw.nbytes // args.groups
+    if is_pointwise(&args) and db is None and sums > SUMS_BYTES // 4:
+        pointwise_backward_weight(&args, dtype)
+        return
     m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW, True)
     if m and window.N * window.OH * window.OW:
         job = winograd_args(&args, m)
@@ -194,11 +207,11 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
         return
     flatten(&args)
     strips = cut(&args, bytes_read(&args, dy.itemsize) + bytes_written(&args, dy.itemsize),
-                 window.OH, window.OW, threads)
+                 window.OH, window.OW, threads,
+                 STRIP_BYTES if sums <= SUMS_BYTES else LONG_STRIP_BYTES)
     # Each part of the images has sums of its own, in a core's cache; where they would not fit
     # there, each thread takes some of the channels over all images.
     args.dw_parts = args.channel_parts = 1
-    sums = dw.nbytes // args.groups
     if args.groups < threads:
         if sums <= SUMS_BYTES or args.OC // args.groups < threads * PANEL_BYTES // dw.itemsize:
             args.dw_parts = max(1, min(threads, strips))

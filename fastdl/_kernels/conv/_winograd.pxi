@@ -1,7 +1,5 @@
 """Winograd's algorithm (native/kernel_winograd.h): when it is used, and how its work is cut."""
 
-from libc.string cimport memset
-
 cdef enum:
     CELL_TILES = 28         # transformed tiles, and the products, stay in a core's cache
     FAR_TILES = 112         # where the filters do not stay in any cache, they are read less often

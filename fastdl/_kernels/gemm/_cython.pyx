@@ -9,7 +9,7 @@ cdef enum:
     FEW_ROWS = 42           # b is read where it lies when no more rows than that meet it
 
 
-cdef cut(fd_gemm_args *args, Py_ssize_t itemsize, int threads):
+cdef void cut(fd_gemm_args *args, Py_ssize_t itemsize, int threads) noexcept:
     """Choose the grid whose largest cell is done first."""
     # Cycles for each step of k: two vectors of sums each, and what is spent on packing.
     cdef Py_ssize_t lanes = 64 // itemsize, rows, columns, across
@@ -26,13 +26,28 @@ cdef cut(fd_gemm_args *args, Py_ssize_t itemsize, int threads):
             least, args.grid_m, args.grid_n = cycles, threads // across, across
 
 
+cdef int multiply(fd_gemm_args *args, fd_dtype dtype) except -1:
+    """Everything in `args` is set but the grid."""
+    cdef Py_ssize_t itemsize = 8 if dtype == FD_FLOAT64 else 4, panels
+    cdef double work = <double> args.M * args.N * (args.K / 4 + 1)  # a multiply-add costs little
+    args.packed = NULL
+    args.stream = streams(args.M * args.N, dtype)
+    cut(args, itemsize, threads_for(work))
+    if args.grid_n == 1 and args.grid_m > 1 and (args.trans_b or args.M > FEW_ROWS * args.grid_m):
+        panels = panel_items(args.N, itemsize)
+        args.packed = shared_scratch(panels * PANEL_BYTES * args.K + 1)
+        run(FD_gemm_pack, dtype, args, panels, work)
+    run(FD_gemm, dtype, args, args.grid_m * args.grid_n, work)
+    return 0
+
+
 def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, relu):
     """See reference.gemm."""
     cdef fd_gemm_args args
     cdef fd_dtype dtype = dtype_of(out)
-    cdef Py_ssize_t rows, columns, panels
-    cdef double work
+    cdef Py_ssize_t rows, columns
     args.trans_a, args.trans_b, args.relu = trans_a, trans_b, relu
+    args.alpha, args.beta = alpha, beta
     args.M, args.N = out.shape
     args.K = a.shape[0] if args.trans_a else a.shape[1]
     rows, columns = (args.K, args.M) if args.trans_a else (args.M, args.K)
@@ -41,11 +56,5 @@ def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, relu):
     args.b = matrix(b, dtype, rows, columns, &args.b_row)
     args.bias = optional1(bias, dtype, args.N)
     args.out = matrix(out, dtype, args.M, args.N, &args.out_row)
-    args.alpha, args.beta, args.packed = alpha, beta, NULL
-    work = <double> args.M * args.N * (args.K / 4 + 1)      # a fused multiply-add costs little
-    cut(&args, out.itemsize, threads_for(work))
-    if args.grid_n == 1 and args.grid_m > 1 and (args.trans_b or args.M > FEW_ROWS * args.grid_m):
-        panels = panel_items(args.N, out.itemsize)
-        args.packed = shared_scratch(panels * PANEL_BYTES * args.K + 1)
-        run(FD_gemm_pack, dtype, &args, panels, work)
-    run(FD_gemm, dtype, &args, args.grid_m * args.grid_n, work)
+    args.start = args.out if args.beta != 0 else NULL
+    multiply(&args, dtype)

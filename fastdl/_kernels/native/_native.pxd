@@ -43,9 +43,10 @@ cdef extern from "fastdl_native.h" nogil:
         const void *a
         const void *b
         const void *bias
+        const void *start
         void *out
         Py_ssize_t M, N, K, a_row, b_row, out_row
-        bint trans_a, trans_b, relu
+        bint trans_a, trans_b, relu, stream
         double alpha, beta
         void *packed
         Py_ssize_t grid_m, grid_n

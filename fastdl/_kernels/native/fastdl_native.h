@@ -76,11 +76,13 @@ typedef struct {
 
 typedef struct {
     const void *a, *b, *bias;
+    const void *start;                  /* NULL, or added: `out` as it was, or what lies alike */
     void *out;
     ptrdiff_t M, N, K;
     ptrdiff_t a_row, b_row, out_row;    /* between rows as they lie in memory */
     int trans_a, trans_b, relu;
-    double alpha, beta;
+    int stream;                         /* `out` past the caches */
+    double alpha, beta;                 /* of the product, and of `out` where that is `start` */
     void *packed;                       /* room for all of b in panels, or NULL */
     ptrdiff_t grid_m, grid_n;           /* items: cells of this grid over `out` */
 } fd_gemm_args;

@@ -63,6 +63,10 @@ static void K(add_pixels)(const fd_strip *dy, const T *b, ptrdiff_t oc, T *db)
 static void K(store_filters)(const T *sums, ptrdiff_t ld, ptrdiff_t size, ptrdiff_t c, ptrdiff_t oc,
                              T *dw)
 {
+    if (size == 1) {
+        K(transpose)(sums, ld, c, oc, dw, c);
+        return;
+    }
     for (ptrdiff_t first = 0; first < oc; first += VL)
         for (ptrdiff_t i = 0; i < c; i++)
             for (ptrdiff_t t = 0; t < size; t++)

@@ -8,9 +8,9 @@
 
 
 enum {
-    K(KC) = 1024 / sizeof(T),           /* a panel of b, KC x NR, stays in L1 */
-    K(MC) = FD_ROWS * 12,               /* a block of a, MC x KC, stays in L2 */
-    K(NC) = 2048 / sizeof(T),           /* and with it a block of b, KC x NC */
+    K(KC) = 4096 / sizeof(T),           /* a panel of b, KC x NR, */
+    K(MC) = FD_ROWS * 9,                /* and a block of a, MC x KC, stay in L2 */
+    K(NC) = 1024,                       /* a block of b, KC x NC, in L3 */
     K(LINE) = K(KC) + FD_VBYTES / sizeof(T),    /* a row of packed a; no power of two */
     K(PACKED_A) = K(MC) * K(LINE),
     K(PACKED_B) = (K(NC) + K(NR)) * K(KC),
@@ -95,9 +95,15 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     T *out = (T *)args->out + rows.begin * args->out_row + columns.begin;
     const T *bias = args->bias ? (const T *)args->bias + columns.begin : NULL;
     int few_rows = M <= K(FEW_ROWS), few_columns = N <= K(FEW_COLUMNS);
+    int a_is_far = few_columns && a.row == args->K
+        && args->M * args->K * (ptrdiff_t)sizeof(T) > FD_CACHED_BYTES;
     a = K(part_of)(a, rows.begin, 0);
     b = K(part_of)(b, 0, columns.begin);
-    if (args->beta != 0 && args->beta != 1)
+    const T *start = args->start;
+    if (start) start += out - (T *)args->out;
+    int stream = args->stream && start != out && args->K <= K(KC) && N % VL == 0
+        && args->out_row % VL == 0 && (uintptr_t)out % FD_VBYTES == 0;
+    if (start == out && args->beta != 1)
         K(scale_rows)(out, args->out_row, M, N, (T)args->beta);
     for (ptrdiff_t j = 0, nb; j < N; j += nb) {
         nb = N - j < K(NC) + K(NR) ? N - j : K(NC);
@@ -112,9 +118,9 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                 product[n] = (K(product)){
                     .stretches = &all, .n_stretches = 1, .out = out + column,
                     .out_row = args->out_row, .start_row = args->out_row,
-                    .start = k || args->beta != 0 ? out + column : NULL,
+                    .start = k ? out + column : start ? start + column : NULL,
                     .bias = k || !bias ? NULL : bias + column,
-                    .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K};
+                    .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K, .stream = stream};
                 K(find_panel)(K(part_of)(b, k, column), panel.end - panel.begin, kb, few_rows,
                               args->packed ? K(packed_at)(args, k, kb, columns.begin + column)
                                            : NULL,
@@ -126,6 +132,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                 for (ptrdiff_t n = 0; n < panels; n++) {
                     fd_range panel = K(panel)(nb, n);
                     K(product) p = product[n];
+                    p.a_is_far = a_is_far && n == 0;
                     p.a = block.at;
                     p.a_row = block.row;
                     p.a_step = block.column;

@@ -125,12 +125,24 @@ static void K(pack_vector)(const T *in, ptrdiff_t line_stride, ptrdiff_t k_strid
         }
         return;
     }
-    for (ptrdiff_t k = 0; k < kb; k++, in += k_stride, panel += width) {
-        if (line_stride == 1)
-            K(copy)(panel, in, lines);
-        else
-            for (ptrdiff_t i = 0; i < lines; i++) panel[i] = in[i * line_stride];
-        K(fill)(panel + lines, VL - lines, 0);
+    for (ptrdiff_t k = 0; k < kb; k++, in += k_stride, panel += width)
+        for (ptrdiff_t i = 0; i < VL; i++) panel[i] = i < lines ? in[i * line_stride] : 0;
+}
+
+enum { K(AHEAD) = 16 };                 /* steps of k, for memory to answer in */
+
+/* The same where lines lie side by side, for one or two vectors of them. Each step of k is far from
+ * the one before, so what will be needed is asked for early. */
+FD_INLINE void K(copy_panel)(const T *in, ptrdiff_t k_stride, ptrdiff_t second, ptrdiff_t kb,
+                             const int vectors, T *panel)
+{
+    for (ptrdiff_t k = 0; k < kb; k++, in += k_stride, panel += vectors * VL) {
+        FD_PREFETCH(in + K(AHEAD) * k_stride);
+        K(store)(panel, K(load)(in));
+        if (vectors == 2) {
+            FD_PREFETCH(in + K(AHEAD) * k_stride + VL);
+            K(store)(panel + VL, K(load)(in + second));
+        }
     }
 }
 
@@ -138,9 +150,15 @@ static void K(pack_vector)(const T *in, ptrdiff_t line_stride, ptrdiff_t k_strid
 static void K(pack)(const T *in, ptrdiff_t line_stride, ptrdiff_t k_stride, ptrdiff_t columns,
                     ptrdiff_t kb, T *panel)
 {
-    ptrdiff_t width = K(packed_width)(columns);
-    K(pack_vector)(in, line_stride, k_stride, FD_MIN(columns, VL), kb, width, panel);
-    if (columns > VL)
-        K(pack_vector)(in + K(second)(columns) * line_stride, line_stride, k_stride, VL, kb, width,
-                       panel + VL);
+    ptrdiff_t width = K(packed_width)(columns), second = K(second)(columns);
+    if (line_stride == 1 && columns > VL) {
+        K(copy_panel)(in, k_stride, second, kb, 2, panel);
+    } else if (line_stride == 1 && columns == VL) {
+        K(copy_panel)(in, k_stride, 0, kb, 1, panel);
+    } else {
+        K(pack_vector)(in, line_stride, k_stride, FD_MIN(columns, VL), kb, width, panel);
+        if (columns > VL)
+            K(pack_vector)(in + second * line_stride, line_stride, k_stride, VL, kb, width,
+                           panel + VL);
+    }
 }

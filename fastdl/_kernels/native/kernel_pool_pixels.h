@@ -54,7 +54,7 @@ FD_INLINE void K(ask_for_next)(const fd_pool_args *args, ptrdiff_t corner, ptrdi
     ptrdiff_t line = 64 / (ptrdiff_t)sizeof(T), below = corner + w->KH * w->W * w->C;
     for (ptrdiff_t h = 0; h < w->SH; h++, below += w->W * w->C)
         for (ptrdiff_t i = below; i < FD_MIN(below + w->SW * w->C, cells); i += line)
-            FD_ASK_FOR((const T *)args->x + i);
+            FD_PREFETCH((const T *)args->x + i);
 }
 
 /* Items: rows of outputs. */

@@ -29,7 +29,8 @@ typedef struct {
     const T *start, *bias;              /* NULL: nothing. `start` may be `out` */
     ptrdiff_t start_row;
     T scale;
-    int relu;
+    int relu, stream;                   /* stream: `out` is aligned, and not needed soon */
+    int a_is_far;                       /* in memory: rows are asked for while others are used */
 } K(product);
 
 enum K(form) { K(APART), K(ADJACENT) };
@@ -44,7 +45,11 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
     const int groups = (rows + group - 1) / group;
     V sum[FD_TALL][2];
 #pragma GCC unroll 28
-    for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (V){0};
+    for (int i = 0; i < rows; i++) {
+        FD_PREFETCH(p->out + i * p->out_row);
+        if (vectors == 2) FD_PREFETCH(p->out + i * p->out_row + p->out_second);
+        sum[i][0] = sum[i][1] = (V){0};
+    }
     for (ptrdiff_t s = 0; s < p->n_stretches; s++) {
         const T *b = p->b + p->stretches[s].b * b_step, *a[10];
 #pragma GCC unroll 10
@@ -71,7 +76,10 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
     if (start) FOR_EACH_SUM sum[i][j] += K(load)(start + i * p->start_row + j * second);
     if (bias) FOR_EACH_SUM sum[i][j] += K(load)(bias + j * second);
     if (p->relu) FOR_EACH_SUM sum[i][j] = K(select)(sum[i][j] <= 0, (V){0}, sum[i][j]);
-    FOR_EACH_SUM K(store)(out + i * row + j * second, sum[i][j]);
+    if (p->stream)
+        FOR_EACH_SUM K(stream)(out + i * row + j * second, sum[i][j]);
+    else
+        FOR_EACH_SUM K(store)(out + i * row + j * second, sum[i][j]);
 #undef FOR_EACH_SUM
 }
 
@@ -109,10 +117,17 @@ static inline ptrdiff_t K(next_rows)(ptrdiff_t rows, int vectors)
     return (rows + parts - 1) / parts;
 }
 
+/* Ask for so many elements, which will soon be needed. */
+static inline void K(fetch)(const T *p, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i += 64 / sizeof(T)) FD_PREFETCH(p + i);
+}
+
 static void K(multiply_columns)(K(product) p, enum K(form) form, ptrdiff_t rows, int vectors)
 {
     while (rows) {
         ptrdiff_t n = K(next_rows)(rows, vectors);
+        if (p.a_is_far) K(fetch)(p.a + n * p.a_row, FD_MIN(n, rows - n) * p.a_row);
         K(tiles)[form][vectors - 1][FD_MIN(n, FD_ROWS + 1) - 1](&p);
         rows -= n;
         p.a += n * p.a_row;

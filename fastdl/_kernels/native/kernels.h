@@ -21,7 +21,7 @@
 #define FD_CONVERT(v, type) __builtin_convertvector(v, type)
 #define FD_INLINE static inline __attribute__((always_inline))
 #define FD_RARE static __attribute__((noinline))    /* keeps what is rare out of a hot loop */
-#define FD_ASK_FOR(p) __builtin_prefetch(p)
+#define FD_PREFETCH(p) __builtin_prefetch(p)        /* p may lie anywhere */
 #else /* no vector extensions: a vector of one lane, the same code */
 #undef FD_VBYTES
 #define FD_VBYTES sizeof(T)
@@ -30,7 +30,7 @@
 #define FD_CONVERT(v, type) ((type)(v))
 #define FD_INLINE static inline
 #define FD_RARE static
-#define FD_ASK_FOR(p) ((void)(p))
+#define FD_PREFETCH(p) ((void)0)
 #define __restrict__ __restrict
 #endif
 
@@ -50,6 +50,9 @@
 #define FD_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define FD_CAT_(a, b) a##b
 #define FD_CAT(a, b) FD_CAT_(a, b)
+
+/* An array that is larger than this is not found in the last cache when it is next used. */
+#define FD_CACHED_BYTES ((ptrdiff_t)1 << 24)
 
 #define T float
 #define INT int32_t

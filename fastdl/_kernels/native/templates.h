@@ -10,18 +10,24 @@ typedef FD_VECTOR(INT) K(ivec);         /* as many integers; also what comparing
 static inline V K(load)(const T *p) { return *(const V *)p; }
 static inline void K(store)(T *p, V v) { *(V *)p = v; }
 
-/* A store of a result that the caches cannot hold (`stream`, from fd_streams): where the compiler
- * has a way and the address allows, past them. A plain store would read each line before. */
-static inline void K(write)(T *p, V v, int stream)
+/* A store to an aligned address, past the caches where the compiler has a way. A plain store would
+ * read each line before. */
+static inline void K(stream)(T *p, V v)
 {
 #if defined(FD_STREAM)
-    if (stream && (uintptr_t)p % FD_VBYTES == 0) {
-        FD_STREAM(p, v);
-        return;
-    }
-#endif
-    (void)stream;
+    FD_STREAM(p, v);
+#else
     K(store)(p, v);
+#endif
+}
+
+/* A store of a result that the caches may not be able to hold (`stream`, from fd_streams). */
+static inline void K(write)(T *p, V v, int stream)
+{
+    if (stream && (uintptr_t)p % FD_VBYTES == 0)
+        K(stream)(p, v);
+    else
+        K(store)(p, v);
 }
 
 /* How many elements from p on come before the first at which a vector is aligned; at most `count`. */
