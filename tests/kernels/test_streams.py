@@ -1,4 +1,4 @@
-"""Results so large that they are stored past the caches: the same as when they are made in parts."""
+"""Results so large that they are stored past the caches: the same as when made in parts."""
 
 import numpy as np
 import pytest

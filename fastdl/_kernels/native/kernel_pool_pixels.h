@@ -51,10 +51,9 @@ enum { K(FAR_CELLS) = (16 << 20) / sizeof(T) };
 FD_INLINE void K(ask_for_next)(const fd_pool_args *args, ptrdiff_t corner, ptrdiff_t cells)
 {
     const fd_window *w = &args->window;
-    ptrdiff_t line = 64 / (ptrdiff_t)sizeof(T), below = corner + w->KH * w->W * w->C;
+    ptrdiff_t below = corner + w->KH * w->W * w->C;
     for (ptrdiff_t h = 0; h < w->SH; h++, below += w->W * w->C)
-        for (ptrdiff_t i = below; i < FD_MIN(below + w->SW * w->C, cells); i += line)
-            FD_PREFETCH((const T *)args->x + i);
+        K(fetch)((const T *)args->x + below, FD_MIN(w->SW * w->C, cells - below));
 }
 
 /* Items: rows of outputs. */
