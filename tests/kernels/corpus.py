@@ -163,6 +163,13 @@ CONV = {        # x, w, options
     "one row": ((2, 1, 1, 201), (2, 1, 1, 5), {}),
     "one column": ((2, 1, 201, 1), (2, 1, 5, 1), {}),
     "large": ((4, 16, 20, 20), (20, 16, 3, 3), {"padding": 1}),
+    "few channels": ((2, 3, 23, 41), (37, 3, 3, 5), {"padding": (1, 2)}),
+    "few channels, stride": ((2, 3, 31, 66), (18, 3, 7, 7), {"stride": 2, "padding": 3}),
+    "few channels, all options": ((2, 8, 20, 47), (10, 4, 5, 3), {
+        "stride": (3, 2), "padding": (2, 1), "dilation": (1, 2), "groups": 2}),
+    "few channels, stride over kernel": ((1, 2, 14, 90), (3, 2, 2, 3), {"stride": (3, 5)}),
+    "one channel": ((3, 1, 28, 28), (16, 1, 5, 5), {}),
+    "one channel, more than a band": ((1, 1, 45, 300), (17, 1, 5, 3), {"padding": (2, 1)}),
 }
 
 
@@ -223,6 +230,9 @@ for groups in (1, 2, 4):
     _convolution(f"NaN in x, groups {groups}", poisoned(x), w, dy, groups=groups)
     _convolution(f"NaN in w, groups {groups}", x, poisoned(w), dy, groups=groups)
     _convolution(f"NaN in dy, groups {groups}", x, w, poisoned(dy), groups=groups)
+x, w, dy = normal(2, 3, 9, 37), normal(7, 3, 3, 3), normal(2, 7, 7, 35)
+_convolution("NaN in x, few channels", poisoned(x), w, dy)
+_convolution("NaN in dy, few channels", x, w, poisoned(dy))
 
 for name, (x_shape, w_shape, options) in CONV.items():
     options = {key: value for key, value in options.items() if key != "groups"}

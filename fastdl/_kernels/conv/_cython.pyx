@@ -168,9 +168,12 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
         correlate_by_winograd(&job, work)
         return
     flatten(&args)
-    image = bytes_written(&args, dy.itemsize)
-    if not args.channels_last:
-        image += bytes_read(&args, dy.itemsize)
+    if c <= FD_FEW_CHANNELS:    # dy passes through a band of its rows, which is no item's size
+        image = bytes_read(&args, dy.itemsize)
+    else:
+        image = bytes_written(&args, dy.itemsize)
+        if not args.channels_last:
+            image += bytes_read(&args, dy.itemsize)
     strips = cut(&args, image, window.H, window.W, threads)
     panels = panel_items(c, dy.itemsize)
     args.packed = shared_scratch(args.groups * panels * PANEL_BYTES * (args.OC // args.groups)

@@ -73,6 +73,9 @@ cdef extern from "fastdl_native.h" nogil:
         void *packed
         Py_ssize_t together, row_parts, column_parts, dw_parts, channel_parts
 
+    enum:
+        FD_FEW_CHANNELS
+
     ctypedef struct fd_depthwise_args:
         fd_window window
         Py_ssize_t OC

@@ -107,6 +107,9 @@ typedef struct {
     ptrdiff_t dw_parts, channel_parts;  /* sums of dw made apart; how its OC are cut */
 } fd_conv_args;
 
+/* Backward to no more channels than this, of a group, vectors run along pixels. */
+enum { FD_FEW_CHANNELS = 4 };
+
 /* Winograd's convolution, of a forward pass or of one backward to the input, which differ in what
  * is read and written; and backward to the filters. */
 typedef struct {

@@ -208,7 +208,7 @@ static void K(pack_filters)(const fd_conv_args *args, int backward, ptrdiff_t be
         ptrdiff_t g = item / blocks;
         T *packed = (T *)args->packed + g * fd_round_up(oc, K(NR)) * c * size;
         if (backward && K(has_few_channels)(args)) {    /* one item a group */
-            K(pack_window_rows)(args, g, packed);
+            K(pack_few)(args, &h, &v, g, packed);
             continue;
         }
         fd_range panels = K(panels_of_item)(oc, item % blocks);
@@ -250,10 +250,10 @@ static void K(correlate_items)(const fd_conv_args *args, K(correlation) job, con
         group.packed += g * packed_group;
         if (group.bias) group.bias += group.oc_first;
         ptrdiff_t images = FD_MIN(args->together, w->N - n);
-        if (!few)
+        if (few)
+            K(correlate_to_few)(&group, n, images, rows, columns);
+        else
             K(correlate)(&group, n, images, rows, columns);
-        else if (!column)               /* always whole rows */
-            K(scatter_rows)(&group, n, images, rows);
     }
 }
 

@@ -150,6 +150,8 @@ static void K(backward_weight)(const fd_conv_args *args, ptrdiff_t g, fd_range p
     if (db) K(copy)(db + oc_first, bias, some);
 }
 
+#include "kernel_conv_few_weight.h"
+
 /* Items: (part of the images and rows, group, part of the output channels). Each part of the images
  * has its own dw and db, one after another; the caller adds them up. */
 static void K(conv2d_backward_weight)(const void *p, ptrdiff_t begin, ptrdiff_t end)
@@ -164,8 +166,12 @@ static void K(conv2d_backward_weight)(const void *p, ptrdiff_t begin, ptrdiff_t 
         ptrdiff_t g = rest % args->groups, part = rest / args->groups;
         fd_range channels = fd_part(OC, K(NR), args->channel_parts, channel);
         if (channels.begin == channels.end) continue;
-        K(backward_weight)(args, g, fd_part(cells, 1, args->dw_parts, part), channels,
-                           (T *)args->dw + part * args->OC * size,
-                           args->db ? (T *)args->db + part * args->OC : NULL);
+        fd_range cells_of_part = fd_part(cells, 1, args->dw_parts, part);
+        T *dw = (T *)args->dw + part * args->OC * size;
+        T *db = args->db ? (T *)args->db + part * args->OC : NULL;
+        if (K(weight_from_planes)(args))
+            K(backward_few_weight)(args, g, cells_of_part, channels, dw, db);
+        else
+            K(backward_weight)(args, g, cells_of_part, channels, dw, db);
     }
 }
