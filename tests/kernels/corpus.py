@@ -277,6 +277,12 @@ POOL = {        # x, options
     "rows over a vector": ((2, 3, 11, 75), {"kernel_size": 3, "stride": 2, "padding": 1}),
     "wide, stride 3": ((1, 2, 9, 70), {"kernel_size": 2, "stride": 3}),
     "stride 1 by 2": ((1, 3, 6, 41), {"kernel_size": (2, 3), "stride": (1, 2), "padding": (1, 0)}),
+    "apart, over a vector": ((2, 3, 11, 75), {"kernel_size": 2}),
+    "apart, padded": ((2, 5, 8, 9), {"kernel_size": (2, 2), "stride": 2, "padding": 1}),
+    "apart, padded above": ((2, 3, 9, 40), {"kernel_size": 2, "padding": (1, 0)}),
+    "apart, one column": ((1, 3, 7, 41), {"kernel_size": (2, 1), "stride": 2}),
+    "apart, ceil_mode": ((2, 3, 7, 37), {"kernel_size": 2, "ceil_mode": True}),
+    "four vectors of channels": ((1, 64, 7, 8), {"kernel_size": 3, "stride": 2, "padding": 1}),
     "bands of a plane": ((1, 2, 150, 90), {"kernel_size": 3, "stride": 2, "padding": 1}),
 }
 

@@ -12,6 +12,7 @@ def im2col(x, col, kernel, stride, padding, dilation, output, transpose):
     args.source = buffer4(x, dtype, w.N, w.C, w.H, w.W)
     args.target = buffer(col, dtype, w.N * w.OH * w.OW * w.C * w.KH * w.KW)
     args.transpose = transpose
+    args.stream = streams(col.size, dtype)
     run(FD_im2col, dtype, &args, w.N * w.OH if args.transpose else w.N * w.C * w.KH * w.KW,
         col.size)
 

@@ -55,7 +55,7 @@ cdef extern from "fastdl_native.h" nogil:
         fd_window window
         const void *source
         void *target
-        bint transpose
+        bint transpose, stream
 
     ctypedef struct fd_conv_args:
         fd_window window

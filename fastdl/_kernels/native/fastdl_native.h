@@ -92,6 +92,7 @@ typedef struct {
     const void *source;
     void *target;
     int transpose;                      /* rows of col are pixels, not taps */
+    int stream;                         /* col past the caches */
 } fd_im2col_args;
 
 typedef struct {

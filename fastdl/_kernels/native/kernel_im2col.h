@@ -46,12 +46,18 @@ typedef struct {
     ptrdiff_t taps;                     /* at once */
 } K(col_block);
 
+FD_INLINE size_t K(col_block_bytes)(const K(col_block) *block)
+{
+    return (size_t)(block->taps * (block->pixels + VL)) * sizeof(T);
+}
+
 static K(col_block) K(choose_col_block)(const fd_window *w)
 {
     K(col_block) block;
     block.rows = FD_MAX(FD_MIN(256 / FD_MAX(w->OW, 1), w->OH), 1);
     block.pixels = block.rows * w->OW;
-    block.taps = FD_MAX(262144 / (ptrdiff_t)sizeof(T) / FD_MAX(block.pixels, 1), VL);   /* in L2 */
+    block.taps = 262144 / (ptrdiff_t)sizeof(T) / FD_MAX(block.pixels, 1) / VL * VL;     /* in L2 */
+    block.taps = FD_MIN(FD_MAX(block.taps, VL), w->C * w->KH * w->KW);
     return block;
 }
 
@@ -72,8 +78,31 @@ static void K(rows_of_pixels)(const fd_im2col_args *args, const K(col_block) *bl
         /* A few pixels after another, so that `col` is written in its own order. */
         for (ptrdiff_t i = 0; i < pixels; i += VL) {
             ptrdiff_t some = FD_MIN(pixels, VL), at = FD_MIN(i, pixels - some);
-            K(transpose)(space + at, pixels, count, some, col + at * taps + first, taps);
+            T *to = col + at * taps + first, *tile = space + block->taps * block->pixels;
+            K(transpose)(space + at, pixels, count, some, args->stream ? tile : to,
+                         args->stream ? count : taps);
+            for (ptrdiff_t p = 0; args->stream && p < some; p++)
+                K(copy_out)(to + p * taps, tile + p * count, count);
         }
+    }
+}
+
+/* ---- lines of pixels ---- */
+
+/* What tap `line` of all planes reads, line number `line` of `col`; by way of a short piece if it
+ * is to be written past the caches. */
+static void K(line_of_tap)(const fd_im2col_args *args, const K(col_block) *block, ptrdiff_t line,
+                           T *space)
+{
+    const fd_window *w = &args->window;
+    ptrdiff_t window = w->KH * w->KW, rows = args->stream ? block->rows : w->OH;
+    const T *plane = (const T *)args->source + line / window * w->H * w->W;
+    for (ptrdiff_t oh = 0; oh < w->OH; oh += rows) {
+        T *to = (T *)args->target + (line * w->OH + oh) * w->OW;
+        rows = FD_MIN(rows, w->OH - oh);
+        K(copy_tap)(w, plane, line % window / w->KW, line % w->KW, oh, rows,
+                    args->stream ? space : to);
+        if (args->stream) K(copy_out)(to, space, rows * w->OW);
     }
 }
 
@@ -82,17 +111,13 @@ static void K(im2col)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_im2col_args *args = p;
     const fd_window *w = &args->window;
-    ptrdiff_t window = w->KH * w->KW;
+    K(col_block) block = K(choose_col_block)(w);
+    T *space = fd_scratch(K(col_block_bytes)(&block));
+    if (!space) return;
     if (!args->transpose) {
-        for (ptrdiff_t i = begin; i < end; i++)
-            K(copy_tap)(w, (const T *)args->source + i / window * w->H * w->W,
-                        i % window / w->KW, i % w->KW, 0, w->OH,
-                        (T *)args->target + i * w->OH * w->OW);
+        for (ptrdiff_t i = begin; i < end; i++) K(line_of_tap)(args, &block, i, space);
         return;
     }
-    K(col_block) block = K(choose_col_block)(w);
-    T *space = fd_scratch((size_t)(block.taps * block.pixels) * sizeof(T));
-    if (!space) return;
     for (ptrdiff_t row = begin, rows; row < end; row += rows) {
         rows = FD_MIN(FD_MIN(block.rows, w->OH - row % w->OH), end - row);
         K(rows_of_pixels)(args, &block, row, rows, space);
@@ -116,7 +141,7 @@ static void K(col2im)(const void *p, ptrdiff_t begin, ptrdiff_t end)
         return;
     }
     K(col_block) block = K(choose_col_block)(w);
-    T *space = fd_scratch((size_t)(block.taps * block.pixels) * sizeof(T));
+    T *space = fd_scratch(K(col_block_bytes)(&block));
     if (!space) return;
     /* Neighbouring planes of one image together: their taps are neighbours in a row of `col`. */
     for (ptrdiff_t i = begin, planes; i < end; i += planes) {

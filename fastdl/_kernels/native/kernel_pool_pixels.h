@@ -12,22 +12,48 @@ FD_INLINE ptrdiff_t K(cells_of_window)(const fd_window *w, fd_range kh, fd_range
     return count;
 }
 
-/* Outputs from element `at` on, one pixel, whose window begins at `corner`; y goes on to `end`. */
+/* Maxima of some vectors of channels from element `at` on, whose windows begin at `corner`; y goes
+ * on to `end`. */
+FD_INLINE void K(max_channels)(const fd_pool_args *args, ptrdiff_t corner, ptrdiff_t cells,
+                               const K(tap) *taps, ptrdiff_t count, const int vectors,
+                               ptrdiff_t at, ptrdiff_t end)
+{
+    V best[K(ABREAST)];
+    K(ivec) argmax[K(ABREAST)];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) argmax[v] = (K(ivec)){0} + (count ? taps[0].number : 0);
+    K(largest)(args->x, corner, cells, taps, count, vectors, best, argmax);
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) {
+        K(put)(args, at + v * VL, end, best[v]);
+        K(put_argmax)(args, at + v * VL, end, argmax[v]);
+    }
+}
+
+/* All channels of a pixel. */
 FD_INLINE void K(pool_pixel)(const fd_pool_args *args, ptrdiff_t corner, ptrdiff_t cells,
                              const K(tap) *taps, ptrdiff_t count, T divisor, ptrdiff_t at,
                              ptrdiff_t end, int maximum)
 {
-    for (ptrdiff_t c = 0; c < args->window.C; c += VL) {
-        K(ivec) argmax = (K(ivec)){0} + (count ? taps[0].number : 0);
+    for (ptrdiff_t c = 0; c < args->window.C; c += VL)
         if (maximum) {
-            K(put)(args, at + c, end,
-                   K(largest)(args->x, corner + c, cells, taps, count, &argmax));
-            K(put_argmax)(args, at + c, end, argmax);
+            K(max_channels)(args, corner + c, cells, taps, count, 1, at + c, end);
         } else {
             V sum = K(total)(args->x, corner + c, cells, taps, count);
             K(put)(args, at + c, end, sum / divisor);
         }
-    }
+}
+
+/* Ask for what the window below that of `corner` reads first, a row of outputs ahead: too many
+ * streams for the processor to see it coming. In the caches it would only cost. */
+enum { K(FAR_CELLS) = (16 << 20) / sizeof(T) };
+
+FD_INLINE void K(ask_for_next)(const fd_pool_args *args, ptrdiff_t corner, ptrdiff_t cells)
+{
+    const fd_window *w = &args->window;
+    ptrdiff_t below = corner + w->KH * w->W * w->C;
+    for (ptrdiff_t h = 0; h < w->SH; h++, below += w->W * w->C)
+        K(fetch)((const T *)args->x + below, FD_MIN(w->SW * w->C, cells - below));
 }
 
 /* Items: rows of outputs. */
@@ -36,6 +62,8 @@ FD_INLINE void K(pool_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff
 {
     const fd_window *w = &args->window;
     ptrdiff_t cells = w->N * w->H * w->W * w->C, line = w->OW * w->C, count = 0;
+    ptrdiff_t block = K(ABREAST) * VL;
+    int far = cells > K(FAR_CELLS), wide = maximum && w->C % block == 0;
     K(tap) *taps = fd_scratch((size_t)(w->KH * w->KW) * sizeof *taps);
     if (!taps) return;
     for (ptrdiff_t row = begin; row < end; row++) {
@@ -50,9 +78,14 @@ FD_INLINE void K(pool_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff
                 count = K(cells_of_window)(w, kh, kw, taps);
                 listed = kw;
             }
+            if (far && corner >= 0) K(ask_for_next)(args, corner, cells);
             T divisor = rows * (T)fd_counted(ow, w->SW, w->PW, w->KW, w->W,
                                              args->count_include_pad);
-            if (count && corner + taps[count - 1].offset + w->C + VL <= cells)
+            if (count && wide)
+                for (ptrdiff_t c = 0; c < w->C; c += block)
+                    K(max_channels)(args, corner + c, NO_END, taps, count, K(ABREAST), at + c,
+                                    end * line);
+            else if (count && corner + taps[count - 1].offset + w->C + VL <= cells)
                 K(pool_pixel)(args, corner, NO_END, taps, count, divisor, at, end * line, maximum);
             else
                 K(pool_pixel)(args, corner, cells, taps, count, divisor, at, end * line, maximum);

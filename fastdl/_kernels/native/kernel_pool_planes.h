@@ -134,7 +134,8 @@ FD_INLINE void K(pool_line)(const fd_pool_args *args, const K(band) *band, ptrdi
             K(ivec) argmax;
             memcpy(&argmax, band->first_kw + i, sizeof argmax);
             argmax += first_row;
-            V best = K(largest)(band->space, from + i, NO_END, band->taps, taps, &argmax);
+            V best;
+            K(largest)(band->space, from + i, NO_END, band->taps, taps, 1, &best, &argmax);
             K(put)(args, at + i, end, best);
             K(put_argmax)(args, at + i, end, argmax);
         } else {

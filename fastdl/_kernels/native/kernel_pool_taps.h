@@ -88,16 +88,24 @@ FD_INLINE void K(take)(V value, K(ivec) number, V *best, K(ivec) *argmax)
     *argmax = K(iselect)(wins, number, *argmax);
 }
 
-/* Maximum of a vector of windows that begin at element `at` of x. `argmax` starts as the first
+enum { K(ABREAST) = 4 };                /* vectors: each comparison waits for the one before it */
+
+/* Maxima of so many vectors of windows that begin at element `at` of x. `argmax` starts as the first
  * cell inside the plane, which stands if all of them are -inf. */
-FD_INLINE V K(largest)(const T *x, ptrdiff_t at, ptrdiff_t size, const K(tap) *taps,
-                       ptrdiff_t count, K(ivec) *argmax)
+FD_INLINE void K(largest)(const T *x, ptrdiff_t at, ptrdiff_t size, const K(tap) *taps,
+                          ptrdiff_t count, const int vectors, V *best, K(ivec) *argmax)
 {
-    V best = (V){0} - (T)INFINITY;
-    for (ptrdiff_t i = 0; i < count; i++)
-        K(take)(K(get)(x, at + taps[i].offset, size), (K(ivec)){0} + taps[i].number, &best,
-                argmax);
-    return best;
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) best[v] = (V){0} - (T)INFINITY;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const T *cells = x + at + taps[i].offset;
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            V value = size == NO_END ? K(load)(cells + v * VL)
+                                     : K(get)(x, at + taps[i].offset + v * VL, size);
+            K(take)(value, (K(ivec)){0} + taps[i].number, &best[v], &argmax[v]);
+        }
+    }
 }
 
 FD_INLINE V K(total)(const T *x, ptrdiff_t at, ptrdiff_t size, const K(tap) *taps,

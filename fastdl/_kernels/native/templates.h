@@ -121,6 +121,15 @@ static inline void K(copy)(T *out, const T *in, ptrdiff_t count)
     K(store)(out + count - VL, K(load)(in + count - VL));
 }
 
+/* A copy past the caches. */
+static inline void K(copy_out)(T *out, const T *in, ptrdiff_t count)
+{
+    ptrdiff_t i = K(unaligned)(out, count);
+    K(copy)(out, in, i);
+    for (; i + VL <= count; i += VL) K(write)(out + i, K(load)(in + i), 1);
+    K(copy)(out + i, in + i, count - i);
+}
+
 /* The loop for stride 2 stands apart because it vectorises when the stride is known. */
 static inline void K(copy_strided)(T *__restrict__ out, const T *__restrict__ in, ptrdiff_t count,
                                    ptrdiff_t stride)
