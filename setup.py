@@ -27,7 +27,7 @@ MSVC_STYLE = sys.platform == "win32"
 # errno or floating-point traps. Never -ffast-math.
 C_FLAGS = ["/O2", "/std:c11"] if MSVC_STYLE else [
     "-std=c11", "-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
-    "-fvisibility=hidden"]
+    "-fvisibility=hidden", "-Werror=implicit-function-declaration"]
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ISA_FLAGS = {

@@ -30,6 +30,12 @@ static inline void K(write)(T *p, V v, int stream)
         K(store)(p, v);
 }
 
+/* Ask for so many elements, which will soon be needed. */
+static inline void K(fetch)(const T *p, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i += 64 / (ptrdiff_t)sizeof(T)) FD_PREFETCH(p + i);
+}
+
 /* How many elements from p on come before the first at which a vector is aligned; at most `count`. */
 static inline ptrdiff_t K(unaligned)(const T *p, ptrdiff_t count)
 {
