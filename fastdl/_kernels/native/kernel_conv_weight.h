@@ -19,13 +19,12 @@ static ptrdiff_t K(rows_meeting)(const fd_window *w, const fd_strip *x, const fd
     return n_stretches;
 }
 
-/* Part `part` of `parts` of what follows this strip in memory, likely the next one. */
+/* Part `part` of `parts` of what follows this strip in memory: likely the next one. */
 static K(ahead) K(next_strip)(const fd_strip *strip, const T *p, ptrdiff_t part, ptrdiff_t parts)
 {
     ptrdiff_t size = (strip->images - 1) * strip->image + (strip->rows - 1) * strip->row
         + strip->columns * strip->pixel;
-    ptrdiff_t begin = size * part / parts, end = size * (part + 1) / parts;
-    return (K(ahead)){p + size + begin, end - begin};
+    return K(part_ahead)(p + size, size, part, parts);
 }
 
 /* Sums over one strip, added to sums[tap, c][oc]. Where maps are `far`, the next strip is asked for

@@ -14,7 +14,7 @@ enum {
     K(LINE) = K(KC) + FD_VBYTES / sizeof(T),    /* a row of packed a; no power of two */
     K(PACKED_A) = K(MC) * K(LINE),
     K(PACKED_B) = (K(NC) + K(NR)) * K(KC),
-    K(FEW_ROWS) = FD_ROWS * 3, K(FEW_COLUMNS) = K(NR) * 2,
+    K(FEW_ROWS) = FD_ROWS * 3, K(FEW_COLUMNS) = 512 / sizeof(T),
 };
 
 /* A matrix in memory: where one row or column ends and the next begins. */
@@ -95,7 +95,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     T *out = (T *)args->out + rows.begin * args->out_row + columns.begin;
     const T *bias = args->bias ? (const T *)args->bias + columns.begin : NULL;
     int few_rows = M <= K(FEW_ROWS), few_columns = N <= K(FEW_COLUMNS);
-    int a_is_far = few_columns && a.row == args->K
+    int a_is_far = a.column == 1 && a.row == args->K && args->K <= K(KC)
         && args->M * args->K * (ptrdiff_t)sizeof(T) > FD_CACHED_BYTES;
     a = K(part_of)(a, rows.begin, 0);
     b = K(part_of)(b, 0, columns.begin);
@@ -132,9 +132,10 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                 for (ptrdiff_t n = 0; n < panels; n++) {
                     fd_range panel = K(panel)(nb, n);
                     K(product) p = product[n];
-                    if (a_is_far && n == 0) {
-                        p.ahead[0] = (K(ahead)){block.at + FD_ROWS * block.row, mb * block.row};
-                        p.ahead_per_row = block.row;
+                    if (a_is_far) {
+                        const T *next = K(part_of)(a, i + mb, 0).at;
+                        p.ahead[0] = K(part_ahead)(next, mb * kb, n, panels);
+                        p.ahead_per_row = p.ahead[0].size / mb + 1;
                     }
                     p.a = block.at;
                     p.a_row = block.row;

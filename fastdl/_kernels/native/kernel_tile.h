@@ -23,6 +23,13 @@ typedef struct {
     ptrdiff_t size;
 } K(ahead);
 
+/* Part `part` of `parts` of `size` elements. */
+static inline K(ahead) K(part_ahead)(const T *at, ptrdiff_t size, ptrdiff_t part, ptrdiff_t parts)
+{
+    ptrdiff_t begin = size * part / parts, end = size * (part + 1) / parts;
+    return (K(ahead)){at + begin, end - begin};
+}
+
 typedef struct {
     const T *a;
     ptrdiff_t a_row, a_step;            /* between rows, between steps of k: one of them is 1 */
