@@ -30,6 +30,7 @@ def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha:
     ShapeError, DTypeError
         before any kernel runs
 
+    >>> import numpy as np
     >>> gemm(np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]]), bias=np.array([10.0, 20.0]))
     array([[11., 22.],
            [13., 24.]])
@@ -85,6 +86,7 @@ def linear(x: Any, w: Any, b: Any = None, *, relu: bool = False,
     -------
     (N, out), or (..., out)
 
+    >>> import numpy as np
     >>> linear(np.array([[2.0, 3.0]]), np.array([[0.1, 0.2]]), np.array([0.5]))
     array([[1.3]])
     """

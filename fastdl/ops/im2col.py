@@ -29,6 +29,7 @@ def im2col(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, dilat
     transpose : True gives one row per output pixel, (N * OH * OW, C * KH * KW), as the course
         has it; False one row per tap, (N, C * KH * KW, OH * OW), as PyTorch's ``unfold``
 
+    >>> import numpy as np
     >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
     >>> im2col(x, 2)
     array([[0., 1., 3., 4.],
@@ -48,6 +49,7 @@ def col2im(col: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, stri
            backend: str | None = None) -> Array:
     """Adjoint of `im2col`: add every value of `col` to the cell of x it came from.
 
+    >>> import numpy as np
     >>> col2im(np.ones((4, 4)), (1, 1, 3, 3), 2)
     array([[[[1., 2., 1.],
              [2., 4., 2.],
