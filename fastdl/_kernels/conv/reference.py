@@ -16,8 +16,8 @@ Shapes
 x, residual, y, dy, dx are feature maps, all of them planar or all of them channels-last.
 ``stride``, ``padding``, ``dilation`` are pairs (height, width). Depthwise is groups == C.
 ``algorithm`` is "auto", "direct" or "winograd"; a backend that knows only one ignores it.
-Where `w` holds NaN or infinities, which further cells at the border of ``dx`` become NaN is left
-to the implementation (0 times NaN).
+Where `w` holds NaN or infinities, which further cells of ``y`` and ``dx`` that meet the padding
+become NaN is left to the implementation (0 times NaN).
 
 The convolution is one matrix product per group once the receptive fields are laid out as
 columns (Chellapilla et al., 2006); nothing else is done here.

@@ -129,8 +129,7 @@ static void K(lay_planes)(const K(maps) *maps, ptrdiff_t n, const fd_strip *stri
         for (ptrdiff_t r = rows.begin; r < rows.end; r++) {
             if (maps->channel != 1) {   /* planes lie far apart: ask early for what comes next */
                 ptrdiff_t ahead = r + 4 < rows.end ? r + 4 : r + 4 - (rows.end - rows.begin);
-                const T *later = K(at)(&from, 0, ahead, 0, c + (ahead < r));
-                for (ptrdiff_t j = 0; j < width; j += 64 / sizeof(T)) FD_PREFETCH(later + j);
+                K(fetch)(K(at)(&from, 0, ahead, 0, c + (ahead < r)), width);
                 K(copy)(to + r * line, K(at)(&from, 0, r, 0, c), width);
             }
             /* Padding up to the next row, which may then be laid over the last of these zeros. */
