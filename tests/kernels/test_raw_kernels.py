@@ -104,8 +104,8 @@ def test_native_kernel_rejects_what_does_not_fit(kernel, call_of, need_backend):
         for what, spoil in BAD.items():
             if array.itemsize == 1 and what in ("misaligned", "byte-swapped"):
                 continue                        # a byte is neither
-            if (kernel, names[i]) == ("column_sums", "x") and what in ("first row missing", "empty"):
-                continue                        # of any number of rows there are sums
+            if kernel == "column_sums" and i == 0 and what in ("first row missing", "empty"):
+                continue                        # any number of rows is right
             if what == "None" and (names[i] in OPTIONAL or (names[i] == "argmax"
                                                             and not kernel.endswith("backward"))):
                 continue
