@@ -112,7 +112,7 @@ class Planner:
                 following, after = readers[0], readers[0].layer
                 while wanted and type(after) is not wanted[0]:
                     wanted.pop(0)
-                if not wanted or not kind.fuses(after) or (
+                if not wanted or after is None or not kind.fuses(after) or (
                         wanted.pop(0) is Add and len(following.inputs) != 2):
                     break
                 chain.append(following)

@@ -319,7 +319,7 @@ def test_parameters_and_gradients_stay_the_same_arrays(data):
 
 
 def test_plans_are_few(data):
-    x, t = data
+    x, _ = data
     net = NETWORKS["convolutions"]()
     for count in range(1, 4):
         for loss in (None, MSE):
@@ -406,9 +406,7 @@ def test_several_threads_predict(data):
     wrong = []
 
     def work():
-        for _ in range(20):
-            if not np.array_equal(net.predict(x), expected):
-                wrong.append(1)
+        wrong.extend(1 for _ in range(20) if not np.array_equal(net.predict(x), expected))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
