@@ -35,6 +35,8 @@ BACKENDS = (
 )
 
 OPERATIONS = {
+    "copy_maps": Operation("layout", ("copy_maps",)),
+    "add": Operation("join", ("add",)),
     "im2col": Operation("im2col", ("im2col",)),
     "col2im": Operation("im2col", ("col2im",)),
     "gemm": Operation("gemm", ("gemm",)),

@@ -22,6 +22,7 @@ from .dropout import dropout, dropout_backward
 from .gemm import gemm, linear, linear_backward
 from .im2col import col2im, im2col
 from .join import add, concat, multiply
+from .layout import to_channels_last, to_planes
 from .loss import (
     binary_cross_entropy,
     binary_cross_entropy_backward,
@@ -66,5 +67,6 @@ __all__ = [
     "mse_backward", "multiply", "nadam_update", "nesterov_update", "relu", "relu_backward",
     "rmsprop_update", "sgd_update", "sigmoid", "sigmoid_backward", "softmax", "softmax_backward",
     "softmax_cross_entropy", "softmax_cross_entropy_backward",
-    "softmax_cross_entropy_with_gradient", "tanh", "tanh_backward",
+    "softmax_cross_entropy_with_gradient", "tanh", "tanh_backward", "to_channels_last",
+    "to_planes",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from layouts import channels_last
 
 from fastdl import ops
+from fastdl.ops import _arrays
 
 _drawn: Counter[tuple] = Counter()
 NAN, INF = np.nan, np.inf
@@ -94,6 +95,46 @@ def probabilities(*shape):
 LARGE = (70, 1001)                      # enough work for several threads, and an odd size
 SHAPES = {"typical": (3, 4, 5), "empty": (0, 4), "scalar": (), "one": (1,), "odd": (1, 37),
           "large": LARGE}
+
+
+# ---- layouts, sums ----
+
+MAPS = {
+    "typical": (2, 3, 5, 4), "1x1": (1, 1, 1, 1), "empty batch": (0, 3, 4, 4),
+    "no channels": (2, 0, 3, 3), "one channel": (2, 1, 9, 7), "two channels": (3, 2, 5, 37),
+    "four channels": (1, 4, 11, 19), "few channels": (2, 7, 6, 6), "one pixel": (5, 70, 1, 1),
+    "few pixels": (3, 40, 2, 3), "a vector": (2, 16, 4, 4), "odd": (2, 37, 7, 9),
+    "row": (2, 33, 131), "large": (4, 65, 40, 41), "large, few channels": (2, 3, 150, 151)}
+
+
+def to_planes(x, backend):
+    return ops.to_planes(channels_last(x), backend=backend)
+
+
+def copied(x, backend):
+    """Maps copied to such as lie alike."""
+    y = np.empty_like(x)
+    _arrays.kernel("copy_maps", x, backend)(x, y)
+    return y
+
+
+for name, shape in MAPS.items():
+    case("copy_maps", name, ops.to_channels_last, {"x": normal(*shape)})
+    case("copy_maps", f"{name}, to planes", to_planes, {"x": normal(*shape)})
+    case("copy_maps", f"{name}, alike", copied, {"x": normal(*shape)})
+case("copy_maps", "NaN and infinities", to_planes, {"x": poisoned(normal(2, 5, 6, 7))})
+
+
+def sum_of(backend, **arrays):
+    return ops.add(*arrays.values(), backend=backend)
+
+
+for name, shape in SHAPES.items():
+    case("add", name, sum_of, {"a": normal(*shape), "b": normal(*shape)})
+    case("add", f"{name}, three", sum_of, {key: normal(*shape) for key in "abc"}, terms=3)
+case("add", "NaN and infinities", sum_of, {"a": poisoned(normal(60)), "b": poisoned(normal(60))})
+case("add", "channels-last", sum_of,
+     {"a": channels_last(normal(2, 5, 6, 7)), "b": channels_last(normal(2, 5, 6, 7))})
 
 
 # ---- matrix product ----

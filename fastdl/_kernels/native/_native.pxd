@@ -8,6 +8,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
+        FD_copy_maps, FD_add
         FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
@@ -154,6 +155,13 @@ cdef extern from "fastdl_native.h" nogil:
         double slope
         bint stream
 
+    ctypedef struct fd_layout_args:
+        const void *x
+        void *y
+        Py_ssize_t C, L
+        bint to_pixels
+        Py_ssize_t parts
+
     ctypedef struct fd_loss_args:
         Py_ssize_t columns
         const void *x
@@ -213,6 +221,9 @@ cdef inline Py_ssize_t panel_items(Py_ssize_t columns, Py_ssize_t itemsize) noex
 cdef void *maps4(object array, fd_dtype dtype, Py_ssize_t N, Py_ssize_t C, Py_ssize_t H,
                  Py_ssize_t W, bint channels_last) except? NULL
 cdef bint is_channels_last(object array) except -1
+
+# The same for arrays of any rank, of which only the layout and the size count.
+cdef void *dense(object array, fd_dtype dtype, Py_ssize_t size, bint channels_last) except? NULL
 
 # The same, or NULL for None.
 cdef void *optional1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL

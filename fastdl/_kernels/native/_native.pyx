@@ -122,6 +122,12 @@ cdef void *maps4(object array, fd_dtype dtype, Py_ssize_t N, Py_ssize_t C, Py_ss
     return buffer4(array, dtype, N, C, H, W)
 
 
+cdef void *dense(object array, fd_dtype dtype, Py_ssize_t size, bint channels_last) except? NULL:
+    if channels_last:
+        array = array.swapaxes(1, 2) if array.ndim == 3 else array.transpose(0, 2, 3, 1)
+    return buffer(array, dtype, size)
+
+
 cdef void *optional1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL:
     return NULL if array is None else buffer1(array, dtype, n0)
 

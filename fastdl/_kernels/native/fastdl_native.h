@@ -172,8 +172,18 @@ typedef struct {
     int stream;                         /* y or dx past the caches */
 } fd_norm_args;
 
+/* From planes (N, C, L) to pixels (N, L, C), or from those to planes. */
 typedef struct {
-    const void *x, *dy;                 /* x is the saved input or output on the way back */
+    const void *x;
+    void *y;
+    ptrdiff_t C, L;
+    int to_pixels;
+    ptrdiff_t parts;                    /* how the pixels of an image are cut into items */
+} fd_layout_args;
+
+typedef struct {
+    const void *x, *dy;                 /* x is the saved input or output on the way back; both are
+                                           terms of a sum */
     void *y;                            /* y, or dx */
     ptrdiff_t columns;                  /* softmax only */
     double slope;                       /* leaky ReLU only */

@@ -1,4 +1,4 @@
-/* Activations, elementwise; softmax by rows. Items: elements, or rows. */
+/* Activations, and sums of two arrays, elementwise; softmax by rows. Items: elements, or rows. */
 
 /* A kernel that maps vectors of x, and of dy where it needs them, to y. */
 #define ELEMENTWISE(name, formula)                                                                \
@@ -37,6 +37,7 @@ ELEMENTWISE(sigmoid, K(logistic)(x))
 ELEMENTWISE(sigmoid_backward, dy * x * (1 - x))
 ELEMENTWISE(tanh, K(hyperbolic_tangent)(x))
 ELEMENTWISE(tanh_backward, dy * (1 - x * x))
+ELEMENTWISE(add, x + dy)
 #undef ELEMENTWISE
 #undef ZERO
 

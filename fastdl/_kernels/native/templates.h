@@ -170,6 +170,7 @@ static inline void K(fill)(T *out, ptrdiff_t count, T value)
 #include "kernel_pool.h"
 #include "kernel_batchnorm.h"
 #include "kernel_activation.h"
+#include "kernel_layout.h"
 #include "kernel_loss.h"
 #include "kernel_dropout.h"
 #include "kernel_optimizer.h"
