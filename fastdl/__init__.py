@@ -49,6 +49,7 @@ from .layers import (
     mean,
     multiply,
     relu,
+    relu6,
     sigmoid,
     softmax,
     tanh,
@@ -64,7 +65,7 @@ __all__ = [
     "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList", "Sequential",
     "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors", "explain",
     "flatten", "get_conv_algorithm", "get_num_threads", "initializers", "layers", "leaky_relu",
-    "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu", "seed",
+    "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu", "relu6", "seed",
     "set_backend", "set_conv_algorithm", "set_num_threads", "show_config", "sigmoid", "softmax",
     "tanh", "use_backend",
 ]

@@ -28,9 +28,12 @@
         K(name##_some)(x + i, dy + i, y + i, end - i, slope);                                     \
     }
 #define ZERO ((V){0})
+#define SIX (ZERO + 6)
 
 ELEMENTWISE(relu, K(select)((K(ivec))(x <= 0), ZERO, x))
 ELEMENTWISE(relu_backward, K(select)((K(ivec))(x <= 0), ZERO, dy))
+ELEMENTWISE(relu6, K(select)((K(ivec))(x <= 0), ZERO, K(select)((K(ivec))(x >= 6), SIX, x)))
+ELEMENTWISE(relu6_backward, K(select)((K(ivec))(x <= 0) | (K(ivec))(x >= 6), ZERO, dy))
 ELEMENTWISE(leaky_relu, K(select)((K(ivec))(x > 0), x, x * slope))
 ELEMENTWISE(leaky_relu_backward, K(select)((K(ivec))(x > 0), dy, dy * slope))
 ELEMENTWISE(sigmoid, K(logistic)(x))
@@ -39,6 +42,7 @@ ELEMENTWISE(tanh, K(hyperbolic_tangent)(x))
 ELEMENTWISE(tanh_backward, dy * (1 - x * x))
 ELEMENTWISE(add, x + dy)
 #undef ELEMENTWISE
+#undef SIX
 #undef ZERO
 
 /* y = exp(x - max(x)); returns the sum, and the maximum through `best`. What is left of a row after
