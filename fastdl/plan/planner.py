@@ -158,7 +158,7 @@ class Planner:
                 1, x.shape[0] * x.shape[1])):
             return x
         y = Value(x.shape, x.dtype, channels_last)
-        self.run("layout", _copy, x, y)
+        self.call("copy_maps", x, y)
         return y
 
     # ---- for the rules: steps ----
@@ -175,7 +175,7 @@ class Planner:
 
     def add(self, a: Value, b: Value, y: Value) -> None:
         """Add the step y = a + b, of one layout; y may be a."""
-        self.run("add", _add, a.flat(), b.flat(), y.flat())
+        self.call("add", a.flat(), b.flat(), y.flat())
 
     def through_relu(self, rule: Rule, y: Value, dy: Value) -> Value:
         """The gradient before the ReLU that is fused into `rule`, if one is; y is its output."""
@@ -223,11 +223,3 @@ def _gradient_array(layer: Layer, name: str) -> np.ndarray:
     if name not in grads or grads[name].dtype != w.dtype or not grads[name].flags.carray:
         grads[name] = empty(w.shape, w.dtype)
     return grads[name]
-
-
-def _copy(x: np.ndarray, y: np.ndarray) -> None:
-    np.copyto(y, x)
-
-
-def _add(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
-    np.add(a, b, out=y)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
+from ...layers.activation import LeakyReLU, ReLU, ReLU6, Sigmoid, Tanh
 from ...layers.layer import Layer
 from ..value import Value
 from .rule import Rule, lowers
@@ -12,6 +12,7 @@ from .rule import Rule, lowers
 # For each layer: its kernel, whether the way back reads the output (or the input), the options.
 _KERNELS: dict[type[Layer], tuple[str, bool, Any]] = {
     ReLU: ("relu", True, lambda layer: ()),
+    ReLU6: ("relu6", True, lambda layer: ()),
     LeakyReLU: ("leaky_relu", False, lambda layer: (float(layer.negative_slope),)),
     Sigmoid: ("sigmoid", True, lambda layer: ()),
     Tanh: ("tanh", True, lambda layer: ()),
