@@ -20,7 +20,6 @@ from . import (
     random,
 )
 from .backend import (
-    explain,
     get_conv_algorithm,
     get_num_threads,
     set_backend,
@@ -55,6 +54,7 @@ from .layers import (
     tanh,
 )
 from .module import Module, ModuleList, Sequential
+from .plan import explain
 from .random import seed
 from .trainer import Trainer
 

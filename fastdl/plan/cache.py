@@ -41,6 +41,7 @@ class Plans:
         self._own = [layer for layer in self._layers if known(layer) is None]
         self._seen: OrderedDict[Hashable, Seen] = OrderedDict()
         self._plans: OrderedDict[Hashable, Plan | None] = OrderedDict()
+        self._reasons: dict[Hashable, str] = {}
 
     def learn(self, xs: Sequence[np.ndarray], seen: Seen) -> None:
         """What a run layer by layer has shown; layers of the user's own say it in no other way."""
@@ -73,12 +74,20 @@ class Plans:
         self._plans.move_to_end(key)
         return None if plan is None or plan.running else plan
 
+    def reason(self, xs: Sequence[np.ndarray]) -> str:
+        """Why there is no plan for inputs like `xs`."""
+        if self._own and _kinds(xs) not in self._seen:
+            return (f"{self._own[0]!r} is a layer of your own; run the network once on such a "
+                    "batch, and it can be planned")
+        return self._reasons.get(_kinds(xs), "its plan is running")
+
     def _add(self, key: Hashable, xs: Sequence[np.ndarray], loss: Loss | None) -> Plan | None:
         try:
             dtype, seen = self._dtype(xs), self._seen.get(_kinds(xs))
             plan = Plan(self._graph, [x.shape for x in xs], dtype, self._paths, loss, seen)
-        except NotPlannableError:
+        except NotPlannableError as error:
             plan = None
+            self._reasons[_kinds(xs)] = str(error)
         self._plans[key] = plan
         while len(self._plans) > LIMIT:
             self._plans.popitem(last=False)
@@ -90,9 +99,10 @@ class Plans:
                   for store in (layer.params, layer.buffers) for array in store.values()
                   if array.dtype.kind == "f"} or {x.dtype for x in xs}
         if len(dtypes) > 1 or min(dtypes).char not in "efd" or not all(x.size for x in xs):
-            raise NotPlannableError(f"dtypes {dtypes}, shapes {[x.shape for x in xs]}")
+            raise NotPlannableError("an empty batch, or more than one dtype: "
+                                    f"{', '.join(sorted(map(str, dtypes)))}")
         if any(x.dtype.kind not in "fbiu" for x in xs):
-            raise NotPlannableError(f"inputs of {[x.dtype for x in xs]}")
+            raise NotPlannableError(f"inputs of dtype {xs[0].dtype}")
         if self._own and any(x.dtype.kind != "f" for x in xs):
             raise NotPlannableError(f"{self._own[0]!r} may want integers as they are")
         return dtypes.pop()

@@ -30,6 +30,7 @@ class Plan:
     Attributes
     ----------
     steps : list of Step
+    dtype : numpy.dtype
     running : bool
         Whether `run` has begun and not ended.
     """
@@ -44,6 +45,7 @@ class Plan:
             self.loss = loss_rule(loss)
             planner.backward([self.loss.lower(planner, self._outputs[0])])
         self.steps: list[Step] = planner.steps
+        self.dtype = dtype
         self._calls: list[Callable[[], Any]] | None = None
         self.running = False
         layers = graph.layers()
@@ -56,6 +58,11 @@ class Plan:
         """Whether no layer was changed but for what its arrays hold."""
         return (all(layer.version == version for layer, version in self._versions)
                 and all(store.get(name) is array for store, name, array in self._arrays))
+
+    @property
+    def parameter_bytes(self) -> int:
+        """What the parameters and buffers of the layers take."""
+        return sum(array.nbytes for _, _, array in self._arrays)
 
     @property
     def arena_bytes(self) -> int:
