@@ -39,7 +39,7 @@ OPERATIONS = {
     "add": Operation("join", ("add",)),
     "im2col": Operation("im2col", ("im2col",)),
     "col2im": Operation("im2col", ("col2im",)),
-    "gemm": Operation("gemm", ("gemm",)),
+    "gemm": Operation("gemm", ("gemm", "column_sums")),
     "conv2d": Operation("conv", (
         "conv2d", "conv2d_backward_input", "conv2d_backward_weight")),
     "max_pool2d": Operation("pool", ("max_pool2d", "max_pool2d_backward")),

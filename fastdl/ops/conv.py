@@ -157,5 +157,6 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
     dx = None
     if need_dx:
         dx = empty_maps(x.shape, x)
-        conv_kernel("conv2d_backward_input", x, algorithm, backend)(dy, w, dx, *window, algorithm)
+        run = conv_kernel("conv2d_backward_input", x, algorithm, backend)
+        run(dy, w, None, None, dx, *window, algorithm)
     return dx, dw, db

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from ..errors import ShapeError
 from ._arrays import Array, Shaped, common, empty, expect_shape, has_rows, kernel, real_like
 
@@ -54,7 +56,7 @@ def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha:
         out = empty((M, N), a.dtype)
     a, trans_a = _by_rows(a, trans_a)
     b, trans_b = _by_rows(b, trans_b)
-    kernel("gemm", a, backend)(a, b, bias, out, trans_a, trans_b, float(alpha), float(beta),
+    kernel("gemm", a, backend)(a, b, bias, None, out, trans_a, trans_b, float(alpha), float(beta),
                                bool(relu))
     return out
 
@@ -95,7 +97,8 @@ def linear(x: Any, w: Any, b: Any = None, *, relu: bool = False,
     if b is not None:
         expect_shape("linear", "b", b, (w.shape[0],), "one for each row of w")
     y = empty((*x.shape[:-1], w.shape[0]), x.dtype)
-    kernel("gemm", x, backend)(_as_rows(x), w, b, _as_rows(y), False, True, 1.0, 0.0, bool(relu))
+    kernel("gemm", x, backend)(_as_rows(x), w, b, None, _as_rows(y), False, True, 1.0, 0.0,
+                               bool(relu))
     return y
 
 
@@ -110,12 +113,16 @@ def linear_backward(dy: Any, x: Any, w: Any, *, bias: bool = True, need_dx: bool
     product = kernel("gemm", x, backend)
     rows_x, rows_dy = _as_rows(x), _as_rows(dy)
     dw = empty(w.shape, w.dtype)
-    product(rows_dy, rows_x, None, dw, True, False, 1.0, 0.0, False)
+    product(rows_dy, rows_x, None, None, dw, True, False, 1.0, 0.0, False)
     dx = None
     if need_dx:
         dx = empty(x.shape, x.dtype)
-        product(rows_dy, w, None, _as_rows(dx), False, False, 1.0, 0.0, False)
-    return dx, dw, rows_dy.sum(axis=0) if bias else None
+        product(rows_dy, w, None, None, _as_rows(dx), False, False, 1.0, 0.0, False)
+    db = None
+    if bias:
+        db = np.empty(w.shape[:1], w.dtype)
+        kernel("column_sums", x, backend)(rows_dy, db)
+    return dx, dw, db
 
 
 def _as_rows(x: Array) -> Array:

@@ -14,6 +14,7 @@ from ._arrays import (
     is_channels_last,
     kernel,
     maps,
+    maps_like,
     pair,
     window_output,
 )
@@ -109,16 +110,24 @@ def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
 
 def max_pool2d_backward(dy: Any, argmax: Any, x_shape: Shape,
                         kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
-                        ceil_mode: bool = False, *, backend: str | None = None) -> Array:
-    """Gradient of `max_pool2d`: each window's goes to the cell that `argmax` names."""
+                        ceil_mode: bool = False, *, y: Any = None,
+                        backend: str | None = None) -> Array:
+    """Gradient of `max_pool2d`: each window's goes to the cell that `argmax` names.
+
+    With `y`, the output, only the gradients of outputs above 0 do: then a ReLU right before or
+    after the pooling needs no backward pass of its own.
+    """
     name = "max_pool2d_backward"
     dy = maps(name, "dy", dy, ndim=4)
     x_shape = _x_shape(name, x_shape, dy)
     window, output = checked_window(name, x_shape[2:], kernel_size, stride, padding, ceil_mode)
     expect_shape(name, "dy", dy, (*x_shape[:2], *output), "the shape of the output")
     argmax = _checked_argmax(name, argmax, dy, argmax_dtype(window[0][0] * window[0][1]))
+    if y is not None:
+        y = maps_like(name, "y", y, dy, "dy")
+        expect_shape(name, "y", y, dy.shape, "the shape of dy")
     dx = empty_maps(x_shape, dy)
-    kernel(name, dy, backend)(dy, argmax, dx, *window)
+    kernel(name, dy, backend)(dy, argmax, y, dx, *window)
     return dx
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from layouts import channels_last
 
 from fastdl import ops
-from fastdl.ops import _arrays
+from fastdl.ops import _arrays, conv
 
 _drawn: Counter[tuple] = Counter()
 NAN, INF = np.nan, np.inf
@@ -86,6 +86,12 @@ def poisoned(array):
     places = fresh(array.shape).choice(array.size, size=few, replace=False)
     array.reshape(-1)[places] = specials[:len(places)]
     return array
+
+
+def gates(*shape):
+    """Outputs of a ReLU, and what else may decide whether a gradient passes."""
+    # A subnormal number counts as 0 on native backends, so there is none.
+    return fresh(shape).choice([NAN, INF, -INF, -0.0, 0.0, 1, -1, 1e-30, -1e-30], shape)
 
 
 def probabilities(*shape):
@@ -172,8 +178,39 @@ for M, K, N in [(1, 20, 9), (17, 1, 5), (13, 31, 7), (131, 259, 101)]:
             case("gemm", f"slices {trans_a} {trans_b} {M}", product_of_slices,
                  {"a": normal(m + 3, k + 7), "b": normal(i + 3, j + 6)}, terms=K + 1,
                  trans_a=trans_a, trans_b=trans_b)
+
+
+def gated_product(a, b, bias, gate, backend, beta):
+    out = normal_of(gate)
+    _arrays.kernel("gemm", a, backend)(a, b, bias, gate[:, 2:-1], out, False, False, 1.0, beta,
+                                       False)
+    return out
+
+
+def column_sums(x, backend):
+    x = _arrays.real("column_sums", "x", x)
+    sums = np.empty(x.shape[1], x.dtype)
+    _arrays.kernel("column_sums", x, backend)(x, sums)
+    return sums
+
+
+def normal_of(gate):
+    """What a product is added to, of the shape of `gate` without its margins."""
+    M, N = gate.shape
+    return np.linspace(-1, 1, M * (N - 3), dtype=gate.dtype).reshape(M, N - 3)
+
+
+for M, K, N in [(9, 13, 5), (130, 300, 140), (1, 40, 70), (0, 3, 2), (20, 2100, 33)]:
+    for beta in (0.0, 1.0):
+        case("gemm", f"gated {M} {beta}", gated_product,
+             {"a": normal(M, K), "b": normal(K, N), "bias": normal(N),
+              "gate": gates(M, N + 3)}, terms=K + 2, beta=beta)
 case("gemm", "NaN and infinities", ops.gemm,
      {"a": poisoned(normal(20, 30)), "b": normal(30, 18)}, terms=30)
+for name, shape in {"typical": (5, 3), "tall": (9001, 3), "odd": (70, 1001), "wide": (3, 5000),
+                    "row": (1, 40), "no rows": (0, 7), "no columns": (4, 0)}.items():
+    case("column_sums", name, column_sums, {"x": normal(*shape)}, terms=shape[0] + 1)
+case("column_sums", "NaN and infinities", column_sums, {"x": poisoned(normal(9, 40))}, terms=9)
 case("gemm", "dense layer", ops.linear,
      {"x": normal(3, 5, 40), "w": normal(30, 40), "b": normal(30)}, terms=41)
 case("gemm", "dense layer, ReLU", ops.linear,
@@ -277,6 +314,30 @@ for name, (x_shape, w_shape, options) in CONV.items():
         for function, title in [(ops.conv2d, ""), (last["forward"], ", channels-last")]:
             case("conv2d", f"{name}, residual and ReLU, {algorithm}{title}", function, arrays,
                  terms=w[0].size + 2, relu=True, algorithm=algorithm, **options)
+
+
+def gradient_with(*, dy, w, gate, residual=None, shape, layout=np.array, algorithm="auto",
+                  backend, **options):
+    """dx of a ReLU's input, added to the gradient that is there already if there is one."""
+    dx = layout(np.full(shape, 77, dy.dtype) if residual is None else residual)
+    window, _ = conv._checked("", dx, w, *(options.get(key, default) for key, default in {
+        "stride": 1, "padding": 0, "dilation": 1, "groups": 1}.items()))
+    conv._kernel("conv2d_backward_input", dy, algorithm, backend)(
+        layout(dy), w, None if residual is None else dx, layout(gate), dx, *window, algorithm)
+    return dx
+
+
+for name, (x_shape, w_shape, options) in CONV.items():
+    arrays = {"dy": normal(*_output(x_shape, w_shape, **options)), "w": normal(*w_shape),
+              "gate": gates(*x_shape)}
+    winograd = w_shape[2:] == (3, 3) and not options.keys() & {"stride", "dilation", "groups"}
+    for layout in (np.array, channels_last):
+        for algorithm in ("direct", "im2col") + ("winograd",) * winograd:
+            for extra in ({}, {"residual": normal(*x_shape)}):
+                title = f"{name}, gated{', in place' * bool(extra)}, {algorithm}"
+                case("conv2d_backward_input", f"{title}, {layout.__name__}", gradient_with,
+                     arrays | extra, terms=w_shape[0] * w_shape[2] * w_shape[3] + 1,
+                     shape=x_shape, layout=layout, algorithm=algorithm, **options)
 _convolution("no bias", normal(2, 3, 6, 6), normal(4, 3, 3, 3), normal(2, 4, 4, 4), bias=False)
 for groups in (1, 2, 4):
     x, w, dy = normal(3, 4, 12, 13), normal(8, 4 // groups, 3, 3), normal(3, 8, 10, 11)
@@ -346,8 +407,9 @@ def _pooling(name, x, dy_values=normal, **options):
         y, argmax = ops.max_pool2d(x, **options, return_indices=True, backend="reference")
     dy = dy_values(*y.shape)
     case("max_pool2d", name, ops.max_pool2d, {"x": x}, return_indices=True, **options)
-    case("max_pool2d_backward", name, ops.max_pool2d_backward, {"dy": dy, "argmax": argmax},
-         terms=area + 1, x_shape=x.shape, **options)
+    for title, gate in [(name, {}), (f"{name}, gated", {"y": gates(*y.shape)})]:
+        case("max_pool2d_backward", title, ops.max_pool2d_backward,
+             {"dy": dy, "argmax": argmax} | gate, terms=area + 1, x_shape=x.shape, **options)
     for count in (True, False):
         title = f"{name}{'' if count else ', padding not counted'}"
         case("avg_pool2d", title, ops.avg_pool2d, {"x": x}, terms=area + 1,

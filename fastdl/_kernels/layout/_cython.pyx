@@ -3,7 +3,7 @@
 from ..native._native cimport *
 
 cdef enum:
-    PART_BYTES = 1 << 15            # what an item reads and writes stays near
+    PART_BYTES = 1 << 17            # what an item reads and writes stays near
 
 
 def copy_maps(x, y):

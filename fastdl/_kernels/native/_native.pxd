@@ -8,7 +8,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
-        FD_copy_maps, FD_add
+        FD_copy_maps, FD_add, FD_column_sums
         FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
@@ -46,8 +46,9 @@ cdef extern from "fastdl_native.h" nogil:
         const void *b
         const void *bias
         const void *start
+        const void *gate
         void *out
-        Py_ssize_t M, N, K, a_row, b_row, out_row
+        Py_ssize_t M, N, K, a_row, b_row, gate_row, out_row
         bint trans_a, trans_b, relu, stream
         double alpha, beta
         void *packed
@@ -65,6 +66,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *w
         const void *b
         const void *residual
+        const void *gate
         const void *dy
         void *y
         void *dx
@@ -87,6 +89,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *b
         const void *dy
         const void *residual
+        const void *gate
         bint relu
         void *y
         void *dx
@@ -101,6 +104,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *w
         const void *b
         const void *residual
+        const void *gate
         const void *dy
         void *y
         void *dw
@@ -117,6 +121,7 @@ cdef extern from "fastdl_native.h" nogil:
     ctypedef struct fd_pool_args:
         fd_window window
         const void *x
+        const void *gate
         void *y
         void *argmax
         int argmax_bytes
@@ -132,6 +137,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *weight
         const void *bias
         const void *residual
+        const void *gate
         const void *dy
         void *y
         void *dx
@@ -155,6 +161,14 @@ cdef extern from "fastdl_native.h" nogil:
         Py_ssize_t columns
         double slope
         bint stream
+
+    ctypedef struct fd_sums_args:
+        const void *x
+        void *sums
+        Py_ssize_t rows, columns, row_parts
+
+    enum:
+        FD_SUMS_BLOCK
 
     ctypedef struct fd_layout_args:
         const void *x
@@ -228,6 +242,8 @@ cdef void *dense(object array, fd_dtype dtype, Py_ssize_t size, bint channels_la
 
 # The same, or NULL for None.
 cdef void *optional1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL
+cdef void *optional_maps4(object array, fd_dtype dtype, Py_ssize_t N, Py_ssize_t C, Py_ssize_t H,
+                          Py_ssize_t W, bint channels_last) except? NULL
 
 # The same for integers of `itemsize` bytes: labels and argmax.
 cdef void *integers(object array, Py_ssize_t size, int itemsize) except? NULL
@@ -248,3 +264,7 @@ cdef void *shared_scratch(size_t bytes) except NULL
 # Run the kernel over [0, items), split over as many threads as `work` is worth.
 cdef int run(fd_kernel kernel, fd_dtype dtype, const void *args, Py_ssize_t items,
              double work) except -1
+
+# Fill sums (row_parts, columns) with those of the columns of each part of the rows of x.
+cdef int sum_columns(const void *x, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t row_parts,
+                     void *sums, fd_dtype dtype) except -1
