@@ -20,7 +20,6 @@ from . import (
     random,
 )
 from .backend import (
-    explain,
     get_conv_algorithm,
     get_num_threads,
     set_backend,
@@ -49,11 +48,13 @@ from .layers import (
     mean,
     multiply,
     relu,
+    relu6,
     sigmoid,
     softmax,
     tanh,
 )
 from .module import Module, ModuleList, Sequential
+from .plan import explain
 from .random import seed
 from .trainer import Trainer
 
@@ -64,7 +65,7 @@ __all__ = [
     "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList", "Sequential",
     "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors", "explain",
     "flatten", "get_conv_algorithm", "get_num_threads", "initializers", "layers", "leaky_relu",
-    "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu", "seed",
+    "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu", "relu6", "seed",
     "set_backend", "set_conv_algorithm", "set_num_threads", "show_config", "sigmoid", "softmax",
     "tanh", "use_backend",
 ]

@@ -6,19 +6,20 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from . import files, losses, optimizers, random, schedules
-from .errors import ArgumentError, CheckpointError, ShapeError
+from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
 from .history import History
 from .layers.layer import positive
 from .losses import Loss
 from .module import Module
 from .optimizers import Optimizer
+from .plan import Plan, Profile
 from .schedules import Schedule
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -59,6 +60,8 @@ class Trainer:
         self.loss = losses.get(loss)
         self.optimizer = optimizers.get(optimizer)
         self.history = History()
+        self._planned: tuple[Plan, MutableMapping[str, np.ndarray],
+                            dict[str, np.ndarray]] | None = None
 
     @property
     def epoch(self) -> int:
@@ -75,11 +78,67 @@ class Trainer:
         """The loss, and how many samples were right."""
         if not self.net.training:
             self.net.train()
+        xs, plans = self.net.as_inputs(x), self.net.plans
+        with plans.lock:
+            if (plan := plans.get(xs, self.loss)) is not None and plan.loss is not None:
+                plan.loss.take(t)
+                plan.feed(xs)
+                plan.run()
+                self._update(plan)
+                return plan.loss.value, plan.loss.correct
         y = self.net.forward(x)
         loss = self.loss.forward(y, t)
         self.net.backward(self.loss.backward(), need_dx=False)
         self.optimizer.update(self.net.params, self.net.grads)
         return loss, self.loss.count_correct(y, t)
+
+    def profile(self, x: Any, t: Any, repeats: int = 20) -> Profile:
+        """Where the time of a step on such a batch goes; nothing is trained.
+
+        Parameters
+        ----------
+        x, t : a batch
+        repeats : how often each kernel is timed
+
+        Returns
+        -------
+        Profile
+            prints as a table; `Profile.plot` draws it. The optimizer's update is not in it.
+
+        Raises
+        ------
+        GraphError
+            when the network only runs layer by layer
+
+        >>> import fastdl as fd
+        >>> net = fd.Sequential(fd.layers.Linear(4, 3), fd.layers.ReLU(), fd.layers.Linear(3, 2))
+        >>> profile = fd.Trainer(net).profile(np.ones((5, 4)), np.zeros(5, int))
+        >>> [timed.step.name for timed in profile][:3]
+        ['gemm', 'gemm', 'softmax_cross_entropy']
+        """
+        x, t = _checked_data("profile", x, t)
+        positive("profile", repeats=repeats)
+        xs, plans = self.net.as_inputs(x), self.net.plans
+        if not self.net.training:
+            self.net.train()
+        with plans.lock:
+            plan = plans.get(xs, self.loss)
+            if plan is None or plan.loss is None:
+                raise GraphError(f"profile: the network runs layer by layer: {plans.reason(xs)}")
+            before, state = self.net.state_dict(), random.get_state()
+            plan.loss.take(t)
+            plan.feed(xs)
+            try:
+                return Profile.of(plan, repeats)
+            finally:                    # batch norm has counted batches, dropout drawn seeds
+                self.net.load_state_dict(before)
+                random.set_state(state)
+
+    def _update(self, plan: Plan) -> None:
+        """Change the parameters by the gradients that the plan has left."""
+        if self._planned is None or self._planned[0] is not plan:
+            self._planned = plan, self.net.params, self.net.grads
+        self.optimizer.update(*self._planned[1:])
 
     def fit(self, x: Any, t: Any, epochs: int = 1, batch_size: int = 100,
             validation_data: Batch | None = None, *, shuffle: bool = True,

@@ -8,7 +8,7 @@ import fastdl as fd
 
 TASKS = {"28×28": (1, 28), "8×8": (1, 8), "3×32×32": (3, 32)}
 each_task = pytest.mark.parametrize(("channels", "size"), TASKS.values(), ids=TASKS.keys())
-MODELS = ("deep_convnet", "mlp", "simple_convnet")
+MODELS = ("cifar_net", "deep_convnet", "mlp", "simple_convnet")        # of images of any size
 each_model = pytest.mark.parametrize("name", MODELS)
 
 
@@ -26,7 +26,8 @@ def dense(n_in, n_out):
 
 
 # The maps before the dense layers, by hand. simple: 28 → 24 → 12, 8 → 4 → 2, 32 → 28 → 14.
-# deep: 28 → 14 → 16 → 8 → 4, 8 → 4 → 6 → 3 → 1, 32 → 16 → 18 → 9 → 4.
+# deep: 28 → 14 → 16 → 8 → 4, 8 → 4 → 6 → 3 → 1, 32 → 16 → 18 → 9 → 4. cifar: 32 → 30 → 15,
+# 28 → 26 → 13. mnist: 28 → 24 → 12 → 8 → 4.
 @pytest.mark.parametrize(("name", "channels", "size", "parameters"), [
     ("simple_convnet", 1, 28, conv(1, 30, 5) + dense(30 * 12 * 12, 100) + dense(100, 10)),
     ("simple_convnet", 1, 8, conv(1, 30, 5) + dense(30 * 2 * 2, 100) + dense(100, 10)),
@@ -35,6 +36,10 @@ def dense(n_in, n_out):
        conv(channels, 16) + conv(16, 16) + conv(16, 32) + conv(32, 32) + conv(32, 64)
        + conv(64, 64) + dense(64 * last**2, 50) + dense(50, 10))
       for channels, size, last in ((1, 28, 4), (1, 8, 1), (3, 32, 4))),
+    ("cifar_net", 3, 32, conv(3, 32) + conv(32, 32) + dense(32 * 15 * 15, 512) + dense(512, 10)),
+    ("cifar_net", 1, 28, conv(1, 32) + conv(32, 32) + dense(32 * 13 * 13, 512) + dense(512, 10)),
+    ("mnist_net", 1, 28, conv(1, 64, 5) + conv(64, 128, 5) + dense(128 * 4 * 4, 2048)
+     + dense(2048, 1024) + dense(1024, 10)),
     ("mlp", 1, 28, dense(784, 256) + dense(256, 128) + dense(128, 10)),
     ("mlp", 3, 32, dense(3072, 256) + dense(256, 128) + dense(128, 10)),
 ])
@@ -67,7 +72,7 @@ def test_forward_backward_step(name, channels, size, rng):
 
 @each_model
 def test_num_classes(name):
-    net = fd.models.create(name, num_classes=7, image_size=8)
+    net = fd.models.create(name, num_classes=7, in_channels=1, image_size=8)
     assert net.predict(np.zeros((1, 1, 8, 8))).shape == (1, 7)
 
 
@@ -104,16 +109,41 @@ def make_twin(torch, name, channels, last):
         def forward(self, x):
             return self.fc2(self.fc1(self.features(x).flatten(1)).relu())
 
+    class Cifar(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = nn.Conv2d(channels, 32, 3, padding="same")
+            self.conv2 = nn.Conv2d(32, 32, 3)
+            self.fc1, self.fc2 = nn.Linear(32 * last**2, 512), nn.Linear(512, 10)
+
+        def forward(self, x):
+            x = nn.functional.max_pool2d(self.conv2(self.conv1(x).relu()).relu(), 2)
+            return self.fc2(self.fc1(x.flatten(1)).relu())
+
+    class Mnist(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv2d(channels, 64, 5), nn.Conv2d(64, 128, 5)
+            self.fc1, self.fc2 = nn.Linear(128 * last**2, 2048), nn.Linear(2048, 1024)
+            self.predictions = nn.Linear(1024, 10)
+
+        def forward(self, x):
+            for conv in (self.conv1, self.conv2):
+                x = nn.functional.max_pool2d(conv(x).relu(), 2)
+            return self.predictions(self.fc2(self.fc1(x.flatten(1)).relu()).relu())
+
     if name == "mlp":
         return nn.Sequential(nn.Flatten(), nn.Linear(channels * last**2, 256), nn.ReLU(),
                              nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
-    return Simple() if name == "simple_convnet" else Deep()
+    return {"simple_convnet": Simple, "deep_convnet": Deep, "cifar_net": Cifar,
+            "mnist_net": Mnist}[name]()
 
 
 @pytest.mark.parametrize(("name", "channels", "size", "last"), [
     ("mlp", 1, 28, 28), ("mlp", 3, 32, 32), ("simple_convnet", 1, 28, 12),
     ("simple_convnet", 1, 8, 2), ("deep_convnet", 1, 28, 4), ("deep_convnet", 1, 8, 1),
-    ("deep_convnet", 3, 32, 4)])
+    ("deep_convnet", 3, 32, 4), ("cifar_net", 3, 32, 15), ("cifar_net", 1, 8, 3),
+    ("mnist_net", 1, 28, 4)])
 def test_as_in_pytorch(name, channels, size, last, rng):
     """In inference mode, where nothing is dropped."""
     torch = pytest.importorskip("torch")

@@ -49,6 +49,7 @@ OPERATIONS = {
     "batch_norm": Operation("batchnorm", (
         "batch_norm", "batch_norm_inference", "batch_norm_backward")),
     "relu": Operation("activation", ("relu", "relu_backward")),
+    "relu6": Operation("activation", ("relu6", "relu6_backward")),
     "leaky_relu": Operation("activation", ("leaky_relu", "leaky_relu_backward")),
     "sigmoid": Operation("activation", ("sigmoid", "sigmoid_backward")),
     "tanh": Operation("activation", ("tanh", "tanh_backward")),

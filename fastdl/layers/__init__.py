@@ -3,11 +3,13 @@
 from .activation import (
     LeakyReLU,
     ReLU,
+    ReLU6,
     Sigmoid,
     Softmax,
     Tanh,
     leaky_relu,
     relu,
+    relu6,
     sigmoid,
     softmax,
     tanh,
@@ -24,6 +26,6 @@ from .shape import Flatten, flatten
 __all__ = [
     "Add", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Concat", "Conv2d", "Dropout", "Flatten",
     "GlobalAvgPool2d", "GlobalMaxPool2d", "Layer", "LeakyReLU", "Linear", "MaxPool2d", "Mean",
-    "Multiply", "ReLU", "Sigmoid", "Softmax", "Tanh", "add", "concat", "flatten", "leaky_relu",
-    "mean", "multiply", "relu", "sigmoid", "softmax", "tanh",
+    "Multiply", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh", "add", "concat", "flatten",
+    "leaky_relu", "mean", "multiply", "relu", "relu6", "sigmoid", "softmax", "tanh",
 ]

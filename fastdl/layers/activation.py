@@ -21,6 +21,18 @@ class ReLU(Layer):
         return (ops.relu_backward(dy, saved),), {}
 
 
+class ReLU6(Layer):
+    """Rectifier that stops at 6, ``min(max(x, 0), 6)``."""
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        y = ops.relu6(*inputs)
+        return y, y
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.relu6_backward(dy, saved),), {}
+
+
 class LeakyReLU(Layer):
     """``x`` above 0, ``negative_slope * x`` elsewhere (Maas et al., 2013).
 
@@ -99,6 +111,11 @@ def relu(x: Any) -> Any:
     array([0., 1.])
     """
     return ReLU()(x)
+
+
+def relu6(x: Any) -> Any:
+    """`ReLU6` of a node or an array."""
+    return ReLU6()(x)
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:

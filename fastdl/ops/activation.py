@@ -62,6 +62,20 @@ def relu_backward(dy: Any, y: Any, *, backend: str | None = None) -> Array:
     return _backward("relu", dy, y, "y", backend)
 
 
+def relu6(x: Any, *, backend: str | None = None) -> Array:
+    """Rectifier that stops at 6, ``min(max(x, 0), 6)`` (Krizhevsky, 2010).
+
+    >>> relu6(np.array([-1.0, 2.0, 7.0]))
+    array([0., 2., 6.])
+    """
+    return _forward("relu6", x, backend)
+
+
+def relu6_backward(dy: Any, y: Any, *, backend: str | None = None) -> Array:
+    """Gradient of `relu6` from its output `y`: ``dy`` where ``0 < y < 6``, else 0."""
+    return _backward("relu6", dy, y, "y", backend)
+
+
 def leaky_relu(x: Any, negative_slope: float = 0.01, *, backend: str | None = None) -> Array:
     """``x`` above 0, ``negative_slope * x`` elsewhere (Maas et al., 2013).
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ._arrays import Array, common, empty, expect_shape, has_rows, kernel, real_like
+from ._arrays import Array, Shaped, common, empty, expect_shape, has_rows, kernel, real_like
 
 
 def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha: float = 1.0,
@@ -93,7 +93,7 @@ def linear(x: Any, w: Any, b: Any = None, *, relu: bool = False,
     array([[1.3]])
     """
     x, w, b = common("linear", x=x, w=w, b=b)
-    _check_linear("linear", x, w)
+    check_linear("linear", x, w)
     if b is not None:
         expect_shape("linear", "b", b, (w.shape[0],), "one for each row of w")
     y = empty((*x.shape[:-1], w.shape[0]), x.dtype)
@@ -107,7 +107,7 @@ def linear_backward(dy: Any, x: Any, w: Any, *, bias: bool = True, need_dx: bool
     """Gradients of `linear`: ``(dx, dw, db)``; ``dx`` or ``db`` is None when not asked for."""
     name = "linear_backward"
     x, w = common(name, x=x, w=w)
-    _check_linear(name, x, w)
+    check_linear(name, x, w)
     dy = real_like(name, "dy", dy, x, "x")
     expect_shape(name, "dy", dy, (*x.shape[:-1], w.shape[0]), "the shape of the output")
     product = kernel("gemm", x, backend)
@@ -130,7 +130,7 @@ def _as_rows(x: Array) -> Array:
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-def _check_linear(operation: str, x: Array, w: Array) -> None:
+def check_linear(operation: str, x: Shaped, w: Shaped) -> None:
     if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[-1]:
         raise ShapeError(f"{operation}: x (..., in) and w (out, in) do not fit: x {x.shape}, "
                          f"w {w.shape}")

@@ -518,9 +518,10 @@ with np.errstate(all="ignore"):
 EXTREME = np.concatenate([np.linspace(-1000, 1000, 83), np.linspace(-120, 120, 2401),
                           [-745.2, -708.5, -103.98, -88.8, 88.8, 103.98, 709.8, 1e30, -1e30]])
 # A subnormal output counts as 0 on native backends, so the sign tests leave subnormals out.
-SIGNS = np.array([NAN, INF, -INF, -0.0, 0.0, 1.0, -1.0, 1e-30, -1e-30])
+SIGNS = np.array([NAN, INF, -INF, -0.0, 0.0, 1.0, -1.0, 6.0, 1e-30, -1e-30])
 
-for kernel, saved, options in [("relu", "y", {}), ("leaky_relu", "x", {"negative_slope": 0.2}),
+for kernel, saved, options in [("relu", "y", {}), ("relu6", "y", {}),
+                               ("leaky_relu", "x", {"negative_slope": 0.2}),
                                ("sigmoid", "y", {}), ("tanh", "y", {})]:
     forward, backward = getattr(ops, kernel), getattr(ops, f"{kernel}_backward")
     for name, shape in SHAPES.items():

@@ -11,6 +11,7 @@ AWAY_FROM_0 = np.array([[-2.0, -0.7, -0.1], [0.2, 0.9, 3.0]])       # where ReLU
 
 FUNCTIONS = {   # ours, from what its gradient is computed, in PyTorch
     "relu": (ops.relu, ops.relu_backward, "y", lambda torch: torch.relu),
+    "relu6": (ops.relu6, ops.relu6_backward, "y", lambda torch: torch.nn.functional.relu6),
     "leaky_relu": (ops.leaky_relu, ops.leaky_relu_backward, "x",
                    lambda torch: torch.nn.functional.leaky_relu),
     "sigmoid": (ops.sigmoid, ops.sigmoid_backward, "y", lambda torch: torch.sigmoid),
@@ -26,6 +27,13 @@ def test_relu_by_hand():
     y = ops.relu(X)
     np.testing.assert_array_equal(y, [0, 0, 0, 1, 3])
     np.testing.assert_array_equal(ops.relu_backward(np.full(5, 7.0), y), [0, 0, 0, 7, 7])
+
+
+def test_relu6_by_hand():
+    x = np.array([-2.0, 0.0, 1.0, 5.5, 6.0, 7.0, np.inf])
+    y = ops.relu6(x)
+    np.testing.assert_array_equal(y, [0, 0, 1, 5.5, 6, 6, 6])
+    np.testing.assert_array_equal(ops.relu6_backward(np.full(7, 7.0), y), [0, 0, 7, 7, 0, 0, 0])
 
 
 def test_leaky_relu_by_hand():
@@ -84,7 +92,7 @@ def test_softmax_along_any_axis(axis, rng, torch):
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (0, 3), (2, 0), (1, 2, 3, 4, 5)])
-@pytest.mark.parametrize("function", [ops.relu, ops.leaky_relu, ops.sigmoid, ops.tanh])
+@pytest.mark.parametrize("function", [ops.relu, ops.relu6, ops.leaky_relu, ops.sigmoid, ops.tanh])
 def test_any_shape(function, shape):
     y = function(np.zeros(shape, np.float32))
     assert (y.shape, y.dtype) == (shape, np.float32)
@@ -100,7 +108,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("name", ["relu", "relu6", "leaky_relu", "sigmoid", "tanh"])
 def test_dense_layouts_are_kept(name, layout, rng):
     forward, backward, saved, _ = FUNCTIONS[name]
     x, dy = rng.standard_normal((2, 3, 4, 5, 6))

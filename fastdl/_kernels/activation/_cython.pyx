@@ -42,6 +42,16 @@ def relu_backward(dy, y, dx):
     map_gradient(FD_relu_backward, dy, y, dx, 0)
 
 
+def relu6(x, y):
+    """See reference.relu6."""
+    map_elements(FD_relu6, x, y, 0, 1)
+
+
+def relu6_backward(dy, y, dx):
+    """See reference.relu6_backward."""
+    map_gradient(FD_relu6_backward, dy, y, dx, 0)
+
+
 def leaky_relu(x, y, negative_slope):
     """See reference.leaky_relu."""
     map_elements(FD_leaky_relu, x, y, negative_slope, 1)

@@ -43,6 +43,28 @@ def relu_backward(dy, y, dx):
 
 
 @parallel
+def _relu6(x, y):
+    zero, six = x.dtype.type(0), x.dtype.type(6)
+    for i in prange(x.size):
+        y[i] = zero if x[i] <= zero else six if x[i] >= six else x[i]
+
+
+def relu6(x, y):
+    _relu6(const_flat(x), y.reshape(-1))
+
+
+@parallel
+def _relu6_backward(dy, y, dx):
+    zero, six = dy.dtype.type(0), dy.dtype.type(6)
+    for i in prange(dy.size):
+        dx[i] = zero if y[i] <= zero or y[i] >= six else dy[i]
+
+
+def relu6_backward(dy, y, dx):
+    _relu6_backward(const_flat(dy), const_flat(y), dx.reshape(-1))
+
+
+@parallel
 def _leaky_relu_backward(dy, x, dx, negative_slope):
     zero = dy.dtype.type(0)
     for i in prange(dy.size):

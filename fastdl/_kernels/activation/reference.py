@@ -1,7 +1,7 @@
 """Activation functions, elementwise on arrays of any shape; softmax on rows.
 
 Backward functions read what the forward pass already holds: the output ``y`` where the derivative
-can be had from it (ReLU, sigmoid, tanh, softmax), else the input ``x``. NaN passes through.
+can be had from it (ReLU, ReLU6, sigmoid, tanh, softmax), else the input ``x``. NaN passes through.
 """
 
 import numpy as np
@@ -15,6 +15,16 @@ def relu(x, y):
 def relu_backward(dy, y, dx):
     """Fill ``dx = dy`` where the output is above 0, else 0."""
     dx[...] = np.where(y <= 0, dy.dtype.type(0), dy)
+
+
+def relu6(x, y):
+    """Fill ``y = min(max(x, 0), 6)``."""
+    np.clip(x, 0, 6, out=y)
+
+
+def relu6_backward(dy, y, dx):
+    """Fill ``dx = dy`` where the output is above 0 and below 6, else 0."""
+    dx[...] = np.where((y <= 0) | (y >= 6), dy.dtype.type(0), dy)
 
 
 def leaky_relu(x, y, negative_slope):

@@ -24,7 +24,8 @@ cdef extern from "fastdl_native.h" nogil:
         FD_global_max_pool2d, FD_global_max_pool2d_backward
         FD_batch_norm_by_channels, FD_batch_norm_guess, FD_batch_norm_sums, FD_batch_norm_finish
         FD_batch_norm_map
-        FD_relu, FD_relu_backward, FD_leaky_relu, FD_leaky_relu_backward
+        FD_relu, FD_relu_backward, FD_relu6, FD_relu6_backward
+        FD_leaky_relu, FD_leaky_relu_backward
         FD_sigmoid, FD_sigmoid_backward, FD_tanh, FD_tanh_backward
         FD_softmax, FD_softmax_backward
         FD_softmax_cross_entropy, FD_softmax_cross_entropy_backward

@@ -148,9 +148,10 @@ static void K(correlate)(const K(correlation) *job, ptrdiff_t n, ptrdiff_t image
     ptrdiff_t pitch = K(good_pitch)(job->oc);
     ptrdiff_t strip_size = ready ? 0 : K(strip_size)(&strip) + K(strip_extra)(&job->in, job->c);
     ptrdiff_t out_size = planar ? images * height * width * pitch : 0;
-    size_t stretches_size = (size_t)(job->h.K * job->w.K) * sizeof(fd_stretch);
+    ptrdiff_t stretches_size = fd_round_up(
+        job->h.K * job->w.K * (ptrdiff_t)sizeof(fd_stretch), 64);
     char *memory = fd_scratch(
-        stretches_size
+        (size_t)stretches_size
         + (size_t)(strip_size + (job->gate.at ? 2 : 1) * out_size) * sizeof(T));
     if (!memory) return;
     T *space = (T *)(memory + stretches_size);

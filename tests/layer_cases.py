@@ -72,6 +72,7 @@ CASES = {
         lambda: layers.BatchNorm2d(3, track_running_stats=False),
         lambda torch: torch.nn.BatchNorm2d(3, track_running_stats=False), (MAPS,), training=False),
     "relu": Case(lambda: layers.ReLU(), lambda torch: torch.nn.ReLU(), ((3, 4),)),
+    "relu6": Case(lambda: layers.ReLU6(), lambda torch: torch.nn.ReLU6(), ((3, 4),)),
     "leaky relu": Case(lambda: layers.LeakyReLU(0.2),
                        lambda torch: torch.nn.LeakyReLU(0.2), ((3, 4),)),
     "sigmoid": Case(lambda: layers.Sigmoid(), lambda torch: torch.nn.Sigmoid(), ((3, 4),)),

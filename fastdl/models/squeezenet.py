@@ -1,0 +1,76 @@
+"""SqueezeNet: as accurate as AlexNet with a fiftieth of its parameters.
+
+Iandola et al., 2016 (arXiv 1602.07360). New was the fire module: a 1×1 convolution squeezes the
+channels, so that the 3×3 filters after it have few of them to read; half of what comes out is of
+1×1 filters anyway. There are no dense layers: the last convolution has a map for each class.
+"""
+
+from ..graph import Node
+from ..layers import Conv2d, Dropout, GlobalAvgPool2d, MaxPool2d, ReLU, concat, flatten, relu
+from ..module import Module, Sequential
+from ._registry import register
+
+
+class Fire(Module):
+    """Squeeze to few channels, then expand by 1×1 and by 3×3 filters, side by side.
+
+    Parameters
+    ----------
+    in_channels : that come in
+    squeezed : channels between
+    expanded : filters of each kind; twice as many channels go out
+    """
+
+    def __init__(self, in_channels: int, squeezed: int, expanded: int) -> None:
+        self.squeeze = Conv2d(in_channels, squeezed, 1, weight_init="he")
+        self.expand1x1 = Conv2d(squeezed, expanded, 1, weight_init="he")
+        self.expand3x3 = Conv2d(squeezed, expanded, 3, padding=1, weight_init="he")
+
+    def connect(self, x: Node) -> Node:
+        x = relu(self.squeeze(x))
+        return concat([relu(self.expand1x1(x)), relu(self.expand3x3(x))])
+
+
+class SqueezeNet(Module):
+    """A convolution, eight fire modules with pools between them, a convolution to the classes.
+
+    This is version 1.1, which pools earlier than the paper's 1.0. Names are torchvision's.
+
+    Parameters
+    ----------
+    num_classes, in_channels : the task
+    dropout : probability
+    """
+
+    def __init__(self, num_classes: int = 1000, in_channels: int = 3,
+                 dropout: float = 0.5) -> None:
+        def pool() -> MaxPool2d:
+            return MaxPool2d(3, stride=2, ceil_mode=True)
+
+        self.features = Sequential(
+            Conv2d(in_channels, 64, 3, stride=2, weight_init="he"), ReLU(), pool(),
+            Fire(64, 16, 64), Fire(128, 16, 64), pool(),
+            Fire(128, 32, 128), Fire(256, 32, 128), pool(),
+            Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256))
+        self.classifier = Sequential(
+            Dropout(dropout), Conv2d(512, num_classes, 1, weight_init=0.01), ReLU(),
+            GlobalAvgPool2d())
+
+    def connect(self, x: Node) -> Node:
+        return flatten(self.classifier(self.features(x)))
+
+
+@register
+def squeezenet1_1(num_classes: int = 1000, in_channels: int = 3,
+                  image_size: int = 224) -> SqueezeNet:
+    """Build `SqueezeNet` 1.1: 1,235,496 parameters for 1000 classes.
+
+    Parameters
+    ----------
+    num_classes : scores that come out
+    in_channels, image_size : of the square images that go in; 25 × 25 at least
+
+    >>> sum(w.size for w in squeezenet1_1().params.values())
+    1235496
+    """
+    return SqueezeNet(num_classes, in_channels)
