@@ -320,9 +320,9 @@ def gradient_with(*, dy, w, gate, residual=None, shape, layout=np.array, algorit
                   backend, **options):
     """dx of a ReLU's input, added to the gradient that is there already if there is one."""
     dx = layout(np.full(shape, 77, dy.dtype) if residual is None else residual)
-    window, _ = conv._checked("", dx, w, *(options.get(key, default) for key, default in {
+    window, _ = conv.checked("", dx, w, *(options.get(key, default) for key, default in {
         "stride": 1, "padding": 0, "dilation": 1, "groups": 1}.items()))
-    conv._kernel("conv2d_backward_input", dy, algorithm, backend)(
+    conv.conv_kernel("conv2d_backward_input", dy, algorithm, backend)(
         layout(dy), w, None if residual is None else dx, layout(gate), dx, *window, algorithm)
     return dx
 
