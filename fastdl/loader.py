@@ -17,7 +17,8 @@ from . import random, transforms
 from .errors import ArgumentError, ShapeError
 from .transforms import AnyTransform
 
-_AHEAD = 2                      # batches that a worker has under way or ready
+_AHEAD = 2                      # groups of batches that a worker has under way or ready
+_GROUP_BYTES = 1 << 21          # of samples; these and the interpreter stay in the caches
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -71,8 +72,12 @@ class DataLoader:
                                 f"{type(transform).__name__}")
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
         self.transform, self.workers = transform, workers
-        # Those ahead, the caller's last one, and the one that is on its way to him.
-        self._memory = _Memory(_AHEAD * self._useful_workers() + 2)
+        size = self.x.itemsize * math.prod(self.x.shape[1:]) * batch_size
+        # Made one right after another, small batches take a fraction of the time that each takes
+        # after a step, which has driven the interpreter and all that it needs out of the caches.
+        self._group = min(max(_GROUP_BYTES // max(size, 1), 1), max(len(self), 1))
+        # Groups ahead and in use; the caller's last batch, and the one on its way to him.
+        self._memory = _Memory(self._group * (_AHEAD * self._useful_workers() + 1) + 2)
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -115,11 +120,13 @@ class DataLoader:
             target = None if out is None else out[number % len(out)][:len(rows)]
             return self._samples(rows, [seed, number], target), self.t[rows]
 
-        workers = self._useful_workers()
-        if not workers:
-            return (make(number) for number in range(len(self)))
-        ahead = _AHEAD * workers if out is None else min(_AHEAD * workers, len(out) - 1)
-        return _made_ahead(make, len(self), workers, ahead)
+        workers, group = self._useful_workers(), self._group
+        ahead = _AHEAD * workers
+        if out is not None:
+            group = min(group, max(len(out) // 2, 1))
+            ahead = min(ahead, len(out) // group - 1)
+        groups = [range(i, min(i + group, len(self))) for i in range(0, len(self), group)]
+        return _in_groups(make, groups, workers, ahead)
 
     def _useful_workers(self) -> int:
         if self.workers is None:
@@ -137,18 +144,27 @@ class DataLoader:
         return batch.images(out)
 
 
-def _made_ahead(make: Callable[[int], Pair], count: int, workers: int,
-                ahead: int) -> Generator[Pair, None, None]:
-    """``make(0), …, make(count - 1)``, of which up to `ahead` are begun before their turn."""
-    begun: deque[Future[Pair]] = deque()
+def _in_groups(make: Callable[[int], Pair], groups: Sequence[range], workers: int,
+               ahead: int) -> Generator[Pair, None, None]:
+    """``make(number)`` for the numbers of one group after another.
+
+    With workers, these make up to `ahead` more groups than the one whose turn it is.
+    """
+    def make_all(numbers: range) -> list[Pair]:
+        return [make(number) for number in numbers]
+
+    if not workers:
+        for numbers in groups:
+            yield from make_all(numbers)
+        return
+    begun: deque[Future[list[Pair]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="fastdl-loader")
     try:
-        for number in range(count):
-            while len(begun) <= ahead and number + len(begun) < count:
+        for turn in range(len(groups)):
+            for numbers in groups[turn + len(begun):turn + ahead + 1]:
                 # In the caller's context: backends chosen there hold in the thread as well.
-                context = contextvars.copy_context()
-                begun.append(pool.submit(context.run, make, number + len(begun)))
-            yield begun.popleft().result()
+                begun.append(pool.submit(contextvars.copy_context().run, make_all, numbers))
+            yield from begun.popleft().result()
     finally:                    # at the end, after an error, and when the caller went away
         pool.shutdown(wait=True, cancel_futures=True)
 
