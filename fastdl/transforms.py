@@ -25,6 +25,7 @@ import numpy as np
 
 from . import ops, random
 from .errors import ArgumentError, ShapeError
+from .ops._arrays import Pair, pair
 
 __all__ = ["Batch", "Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "Transform",
            "extend"]
@@ -206,12 +207,10 @@ class RandomCrop(Transform):
     fill : the value there, in the units of the images as they come (of [0, 1] for uint8)
     """
 
-    def __init__(self, size: int | tuple[int, int], padding: int = 0, fill: float = 0) -> None:
-        self.size: Any = (size, size) if isinstance(size, int | np.integer) else tuple(size)
-        integers = all(isinstance(n, int | np.integer) for n in (*self.size, padding))
-        if len(self.size) != 2 or not integers or min(self.size) < 1 or padding < 0:
-            raise ArgumentError("RandomCrop: size must be one or two integers of at least 1, "
-                                f"padding one of at least 0, got size {size!r}, padding "
+    def __init__(self, size: Pair, padding: int = 0, fill: float = 0) -> None:
+        self.size = pair("RandomCrop", "size", size, 1)
+        if not isinstance(padding, int | np.integer) or padding < 0:
+            raise ArgumentError("RandomCrop: padding must be an integer of at least 0, got "
                                 f"{padding!r}")
         self.padding, self.fill = padding, fill
 
