@@ -58,15 +58,14 @@ def crop_mirror_normalize(x: Any, rows: Any = None, *, size: Pair | None = None,
         x, rows = real(operation, "x", x[rows]), np.arange(len(rows))
     C, *image_size = x.shape[1:]
     shape = (len(rows), C, *(image_size if size is None else pair(operation, "size", size, 1)))
-    crops = np.empty((len(rows), 3), np.int64)
-    for column, (name, values) in enumerate((("top", top), ("left", left), ("mirror", mirror))):
-        crops[:, column] = _per_image(operation, name, values, len(rows))
+    places = [_per_image(operation, name, values, len(rows))
+              for name, values in (("top", top), ("left", left), ("mirror", mirror))]
     dtype = np.dtype(np.float32) if x.dtype == np.uint8 else x.dtype
     numbers = [_per_channel(operation, name, values, C, dtype)
                for name, values in (("scale", scale), ("shift", shift), ("fill", fill))]
     y = empty_maps(shape, x, dtype) if out is None else out
     _check_out(operation, y, shape, dtype)
-    kernel("crop_mirror_normalize", y, backend)(x, rows, crops, *numbers, y)
+    kernel("crop_mirror_normalize", y, backend)(x, rows, *places, *numbers, y)
     return y
 
 
@@ -95,7 +94,7 @@ def _per_image(operation: str, name: str, values: Any, count: int) -> Array:
     if values.dtype.kind not in "biu" or values.shape not in ((), (count,)):
         raise ArgumentError(f"{operation}: {name} must be an integer or ({count},) of them, got "
                             f"{values.dtype} {values.shape}")
-    return values
+    return np.require(values, np.int64, ["C", "A"]) if values.ndim else np.full(count, values, int)
 
 
 def _per_channel(operation: str, name: str, values: Any, C: int, dtype: np.dtype) -> Array:
@@ -103,7 +102,9 @@ def _per_channel(operation: str, name: str, values: Any, C: int, dtype: np.dtype
     if values.dtype.kind not in "biuf" or values.shape not in ((), (1,), (C,)):
         raise ArgumentError(f"{operation}: {name} must be a number or ({C},) of them, one for each "
                             f"channel, got {values.dtype} {values.shape}")
-    return np.ascontiguousarray(np.broadcast_to(values, C), dtype)
+    if values.shape != (C,):
+        return np.full(C, values, dtype)
+    return np.require(values, dtype, ["C", "A"])
 
 
 def _check_out(operation: str, out: Array, shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -3,7 +3,7 @@
 from ..native._native cimport *
 
 
-def crop_mirror_normalize(x, rows, crops, scale, shift, fill, y):
+def crop_mirror_normalize(x, rows, top, left, mirror, scale, shift, fill, y):
     """See reference.crop_mirror_normalize."""
     cdef fd_image_args args
     cdef fd_dtype dtype = dtype_of(y)
@@ -20,7 +20,9 @@ def crop_mirror_normalize(x, rows, crops, scale, shift, fill, y):
     else:
         args.x = maps4(x, dtype, M, args.C, args.H, args.W, args.x_channels_last)
     args.rows = <const int64_t *> integers(rows, N, 8)
-    args.crops = <const int64_t *> integers(crops, N * 3, 8)
+    args.top = <const int64_t *> integers(top, N, 8)
+    args.left = <const int64_t *> integers(left, N, 8)
+    args.mirror = <const int64_t *> integers(mirror, N, 8)
     args.scale = buffer1(scale, dtype, args.C)
     args.shift = buffer1(shift, dtype, args.C)
     args.fill = buffer1(fill, dtype, args.C)

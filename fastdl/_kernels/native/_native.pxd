@@ -175,7 +175,9 @@ cdef extern from "fastdl_native.h" nogil:
     ctypedef struct fd_image_args:
         const void *x
         const int64_t *rows
-        const int64_t *crops
+        const int64_t *top
+        const int64_t *left
+        const int64_t *mirror
         const void *scale
         const void *shift
         const void *fill

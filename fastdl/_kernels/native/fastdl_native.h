@@ -200,7 +200,7 @@ typedef struct {
 typedef struct {
     const void *x;
     const int64_t *rows;                /* of x, one for each image of y; all of them exist */
-    const int64_t *crops;               /* top, left, mirror of each image of y */
+    const int64_t *top, *left, *mirror; /* of each image of y */
     const void *scale, *shift, *fill;
     void *y;
     ptrdiff_t C, H, W, OH, OW;
