@@ -6,7 +6,8 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import closing
 from os import PathLike
 from typing import Any
 
@@ -16,11 +17,13 @@ from . import files, losses, optimizers, random, schedules
 from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
 from .history import History
 from .layers.layer import positive
+from .loader import DataLoader
 from .losses import Loss
 from .module import Module
 from .optimizers import Optimizer
 from .plan import Plan, Profile
 from .schedules import Schedule
+from .transforms import AnyTransform
 
 Batch = tuple[np.ndarray, np.ndarray]
 Callback = Callable[["Trainer"], bool | None]
@@ -142,6 +145,8 @@ class Trainer:
 
     def fit(self, x: Any, t: Any, epochs: int = 1, batch_size: int = 100,
             validation_data: Batch | None = None, *, shuffle: bool = True,
+            transform: AnyTransform | None = None,
+            validation_transform: AnyTransform | None = None, workers: int | None = None,
             schedule: str | Schedule = "constant", callbacks: Iterable[Callback] = (),
             progress: bool = True) -> History:
         """Train for `epochs` more epochs.
@@ -152,6 +157,11 @@ class Trainer:
         batch_size : the last batch of an epoch may be smaller
         validation_data : (x, t), evaluated after each epoch
         shuffle : draw a new order each epoch
+        transform : augmentation and normalisation of the samples, ``(x, generator) -> x`` (see
+            `fastdl.transforms`)
+        validation_transform : the same for the validation data, which `transform` is not for:
+            normalisation alone, as a rule
+        workers : threads that make the next batches during a step (see `fastdl.DataLoader`)
         schedule : of the learning rate, over all epochs up to the last of this call: "constant",
             "cosine", or a function of progress (0 to 1)
         callbacks : called with the trainer after each epoch; one that returns True ends training
@@ -166,6 +176,7 @@ class Trainer:
         if validation_data is not None:
             validation_data = _checked_data("fit: validation_data", *validation_data)
         positive("fit", epochs=epochs, batch_size=batch_size)
+        loader = DataLoader(x, t, batch_size, shuffle, transform=transform, workers=workers)
         last = self.epoch + epochs
         callbacks, schedule = tuple(callbacks), schedules.get(schedule)
 
@@ -177,9 +188,9 @@ class Trainer:
                 start = time.perf_counter()
                 title = f"epoch {self.epoch + 1}/{last}"
                 with _progress(len(x), title, progress) as bar:
-                    numbers = self._train_epoch(x, t, batch_size, shuffle, set_rate, bar)
+                    numbers = self._train_epoch(loader, set_rate, bar)
                     if validation_data is not None:
-                        metrics = self.evaluate(*validation_data)
+                        metrics = self.evaluate(*validation_data, transform=validation_transform)
                         numbers |= {f"val_{name}": value for name, value in metrics.items()}
                         bar.set_postfix_str(_as_text(numbers))
                 self.history.append(numbers | {"seconds": time.perf_counter() - start})
@@ -190,32 +201,36 @@ class Trainer:
             self.optimizer.lr_scale = 1.0       # the schedule is over; steps by hand may follow
         return self.history
 
-    def _train_epoch(self, x: np.ndarray, t: np.ndarray, batch_size: int, shuffle: bool,
-                     set_rate: Callable[[int], None], bar: Any) -> dict[str, float]:
-        order = random.generator().permutation(len(x)) if shuffle else None
+    def _train_epoch(self, loader: DataLoader, set_rate: Callable[[int], None],
+                     bar: Any) -> dict[str, float]:
         running = _Mean()
-        for rows in _batches(len(x), batch_size, order):
-            set_rate(running.count)
-            loss, correct = self._step(x[rows], t[rows])
-            if not math.isfinite(loss) and running.is_finite():
-                warnings.warn(f"the loss became {loss} in epoch {self.epoch + 1}: try a smaller "
-                              "learning rate, or look for NaN in the data", RuntimeWarning,
-                              stacklevel=3)
-            size = len(t[rows])
-            running.add(loss, correct, size)
-            bar.update(size)
-            bar.set_postfix_str(_as_text(running.numbers()), refresh=False)
+        with closing(loader.epoch()) as batches:
+            for x, t in batches:
+                set_rate(running.count)
+                loss, correct = self._step(x, t)
+                if not math.isfinite(loss) and running.is_finite():
+                    warnings.warn(f"the loss became {loss} in epoch {self.epoch + 1}: try a "
+                                  "smaller learning rate, or look for NaN in the data",
+                                  RuntimeWarning, stacklevel=3)
+                running.add(loss, correct, len(t))
+                bar.update(len(t))
+                bar.set_postfix_str(_as_text(running.numbers()), refresh=False)
         return running.numbers()
 
-    def evaluate(self, x: Any, t: Any, batch_size: int = 256) -> dict[str, float]:
-        """Loss, and accuracy where the loss has one, in inference mode."""
+    def evaluate(self, x: Any, t: Any, batch_size: int = 256, *,
+                 transform: AnyTransform | None = None) -> dict[str, float]:
+        """Loss, and accuracy where the loss has one, in inference mode.
+
+        `transform` is what these samples go through: the training's normalisation, if it had one.
+        """
         x, t = _checked_data("evaluate", x, t)
         positive("evaluate", batch_size=batch_size)
         running = _Mean()
-        for rows in _batches(len(x), batch_size, None):
-            y = self.net.predict(x[rows], batch_size)
-            loss, _ = self.loss.value(y, t[rows])
-            running.add(loss, self.loss.count_correct(y, t[rows]), len(y))
+        loader = DataLoader(x, t, batch_size, transform=transform, workers=0)
+        for x_batch, t_batch in loader.epoch(seed=0):       # draws nothing from fastdl.random
+            y = self.net.predict(x_batch, batch_size)
+            loss, _ = self.loss.value(y, t_batch)
+            running.add(loss, self.loss.count_correct(y, t_batch), len(y))
         return running.numbers()
 
     # ---- checkpoints ----
@@ -310,13 +325,6 @@ def _checked_data(operation: str, x: Any, t: Any) -> Batch:
         raise ShapeError(f"{operation}: x and t must have as many samples, at least one: "
                          f"x {x.shape}, t {t.shape}")
     return x, t
-
-
-def _batches(count: int, batch_size: int, order: np.ndarray | None) -> Iterator[Any]:
-    """Row indices of one batch after another."""
-    for start in range(0, count, batch_size):
-        rows = slice(start, min(start + batch_size, count))
-        yield rows if order is None else order[rows]
 
 
 def _progress(count: int, title: str, shown: bool) -> Any:

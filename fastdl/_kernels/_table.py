@@ -64,6 +64,7 @@ OPERATIONS = {
     "binary_cross_entropy": Operation("loss", (
         "binary_cross_entropy", "binary_cross_entropy_backward")),
     "dropout": Operation("dropout", ("dropout",)),
+    "crop_mirror_normalize": Operation("image", ("crop_mirror_normalize",)),
     "sgd_update": Operation("optimizer", ("sgd_update",)),
     "momentum_update": Operation("optimizer", ("momentum_update",)),
     "nesterov_update": Operation("optimizer", ("nesterov_update",)),

@@ -10,7 +10,6 @@ import numpy as np
 
 from .._kernels import _dispatch
 from ..graph import Graph, Node, Seen
-from ..layers.activation import ReLU
 from ..layers.join import Add
 from ..layers.layer import Layer
 from ..ops._arrays import empty
@@ -90,7 +89,7 @@ class Planner:
                 for source in part.inputs:
                     self._unread[source] -= 1
             for target, more in self._to_add:
-                self.add(target, more, target)
+                self.call("add", target.flat(), more.flat(), target.flat())
             self._to_add.clear()
         for layer in self._paths:               # what no output depends on
             for name in layer.params:
@@ -173,14 +172,10 @@ class Planner:
         """Add a call of any function."""
         self.steps.append(Step(name, self._where, function, arguments, self.phase, flops, notes))
 
-    def add(self, a: Value, b: Value, y: Value) -> None:
-        """Add the step y = a + b, of one layout; y may be a."""
-        self.call("add", a.flat(), b.flat(), y.flat())
-
     def through_relu(self, rule: Rule, y: Value, dy: Value) -> Value:
-        """The gradient before the ReLU that is fused into `rule`, if one is; y is its output."""
+        """The gradient before the ReLU that `rule` ends in, if it does; y is its output."""
         dy = self.laid_out(dy, y.channels_last)
-        if rule.fused(ReLU) is None:
+        if not rule.ends_in_relu or rule.tail in self._gated:
             return dy
         dx = self.new(dy.shape, like=dy)
         self.call("relu_backward", dy.flat(), y.flat(), dx.flat())
@@ -198,13 +193,36 @@ class Planner:
 
     def give(self, node: Node, dx: Value) -> None:
         """A contribution to the gradient of `node`; they add up."""
-        produced = self._values[node]
-        dx = self.laid_out(dx, produced.channels_last)
-        if node in self._gradients:
+        dx = self.laid_out(dx, self._values[node].channels_last)
+        if (before := self._gradients.pop(node, None)) is not None:
             total = self.new(dx.shape, like=dx)
-            self.add(self._gradients[node], dx, total)
+            self.call("add", before.flat(), dx.flat(), total.flat())
             dx = total
         self._gradients[node] = dx
+
+    def take_gradient(self, node: Node, like: Value) -> Value | None:
+        """What others gave for `node`, in `like`'s layout, for a kernel that adds it to its own."""
+        before = self._gradients.pop(node, None)
+        return None if before is None else self.laid_out(before, like.channels_last)
+
+    def has_gradient(self, node: Node) -> bool:
+        """Whether others gave something for `node`."""
+        return node in self._gradients
+
+    def closes(self, node: Node) -> bool:
+        """Whether what is given next for `node` completes its gradient, and a ReLU made its value.
+
+        Then whoever asks has to apply the ReLU's gate to it, as its last reader: the ReLU itself
+        will not.
+        """
+        rule = self._groups.get(node)
+        while rule is not None and self._unread[node] == 1 and rule.is_view:
+            (node,) = rule.head.inputs
+            rule = self._groups.get(node)
+        if rule is None or self._unread[node] != 1 or not rule.ends_in_relu:
+            return False
+        self._gated.add(node)
+        return True
 
     def gradient(self, layer: Layer, name: str) -> Value:
         """Where to write the gradient of a parameter; what several uses write adds up."""

@@ -602,6 +602,33 @@ case("dropout", "nothing dropped", ops.dropout, {"x": normal(9, 9)}, p=0.0, seed
 case("dropout", "nearly all dropped", ops.dropout, {"x": normal(9, 9)}, p=1 - 2**-20, seed=5)
 case("dropout", "NaN and infinities", ops.dropout, {"x": poisoned(normal(5, 31))}, p=0.5, seed=9)
 
+# ---- images ----
+
+CROPS = {"rows": np.array([4, 0, 2, 2, 3]), "top": np.array([0, -2, 3, 1, 2]),
+         "left": np.array([1, -3, 4, 0, 2]), "mirror": np.array([0, 1, 1, 0, 1])}
+CROPS |= {"scale": np.array([0.5, -1.5, 2.0]), "shift": np.array([0.25, 1.0, -3.0]),
+          "fill": np.array([0.0, 7.0, NAN])}
+FAR = {"rows": np.zeros(6, int), "top": np.array([-2**63, 2**63 - 1, -4, 5, 0, 0]),
+       "left": np.array([0, 0, 0, 0, -2**63, 2**63 - 1]), "mirror": np.array([0, 1, 0, 1, 0, 1])}
+
+
+def images(name, x, size=None, **arrays):
+    case("crop_mirror_normalize", name, ops.crop_mirror_normalize, {"x": x, **arrays}, terms=4,
+         size=size)
+
+
+images("typical", normal(5, 3, 7, 9), (6, 8), **CROPS)
+images("bytes", fresh((5, 3, 7, 9)).integers(0, 256, (5, 3, 7, 9), np.uint8), (6, 8), **CROPS)
+images("larger than the image", normal(5, 3, 4, 5), (9, 11), **CROPS)
+images("one channel", normal(5, 1, 28, 28), (28, 28),
+       **CROPS | {key: CROPS[key][:1] for key in ("scale", "shift", "fill")})
+images("wide rows", normal(5, 3, 3, 70), (3, 67), **CROPS)
+images("far outside", normal(2, 3, 5, 4), (4, 6), **FAR)
+images("one pixel", normal(5, 3, 1, 1), (1, 1), **CROPS)
+images("nothing done", normal(2, 3, 4, 5))
+images("NaN and infinities", poisoned(normal(5, 3, 5, 4)), **CROPS)
+images("no images", normal(2, 3, 4, 5), rows=np.zeros(0, int))
+
 
 # ---- optimizers ----
 

@@ -1,6 +1,6 @@
 """What the Cython kernels share: the native declarations, checked buffers, and `run`."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from "fastdl_native.h" nogil:
     enum fd_dtype:
@@ -35,6 +35,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_cross_entropy, FD_cross_entropy_backward, FD_mse, FD_mse_backward
         FD_binary_cross_entropy, FD_binary_cross_entropy_backward
         FD_dropout, FD_dropout_channels_last
+        FD_crop_mirror_normalize
         FD_sgd_update, FD_momentum_update, FD_nesterov_update, FD_adagrad_update
         FD_adadelta_update, FD_rmsprop_update, FD_adam_update, FD_adamw_update, FD_nadam_update
 
@@ -193,6 +194,19 @@ cdef extern from "fastdl_native.h" nogil:
         uint64_t seed
         uint32_t threshold
         double scale
+
+    ctypedef struct fd_image_args:
+        const void *x
+        const int64_t *rows
+        const int64_t *top
+        const int64_t *left
+        const int64_t *mirror
+        const void *scale
+        const void *shift
+        const void *fill
+        void *y
+        Py_ssize_t C, H, W, OH, OW
+        bint x_bytes, x_channels_last, y_channels_last
 
     ctypedef struct fd_parameter:
         void *w

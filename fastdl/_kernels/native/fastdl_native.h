@@ -220,6 +220,17 @@ typedef struct {
     double scale;
 } fd_dropout_args;
 
+typedef struct {
+    const void *x;
+    const int64_t *rows;                /* of x, one for each image of y; all of them exist */
+    const int64_t *top, *left, *mirror; /* of each image of y */
+    const void *scale, *shift, *fill;
+    void *y;
+    ptrdiff_t C, H, W, OH, OW;
+    int x_bytes;                        /* x holds uint8_t, not the dtype */
+    int x_channels_last, y_channels_last;
+} fd_image_args;
+
 /* One parameter of a network, with what its update reads and writes. */
 typedef struct {
     void *w;

@@ -178,6 +178,7 @@ static inline void K(fill)(T *out, ptrdiff_t count, T value)
 #include "kernel_sums.h"
 #include "kernel_loss.h"
 #include "kernel_dropout.h"
+#include "kernel_image.h"
 #include "kernel_optimizer.h"
 
 #undef K

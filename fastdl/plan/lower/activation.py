@@ -32,8 +32,15 @@ class ActivationRule(Rule):
         self.saved = y if from_output else x
         return y
 
+    @property
+    def ends_in_relu(self) -> bool:
+        return type(self.layer) is ReLU
+
     def backward(self, dy: Value) -> None:
         plan, (source,) = self.plan, self.head.inputs
+        if self.ends_in_relu:
+            plan.give(source, plan.through_relu(self, self.saved, dy))
+            return
         dy = plan.laid_out(dy, self.saved.channels_last)
         dx = plan.new(dy.shape, like=dy)
         plan.call(f"{self.kernel}_backward", dy.flat(), self.saved.flat(), dx.flat(),

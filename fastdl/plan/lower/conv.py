@@ -14,7 +14,7 @@ from ...layers.layer import Layer
 from ...layers.norm import BatchNorm2d
 from ...ops.conv import checked, conv_algorithm, conv_kernel
 from ..value import Value
-from .rule import Rule, lowers
+from .rule import Rule, fusions, lowers
 
 if TYPE_CHECKING:
     from ...graph import Node
@@ -51,7 +51,7 @@ class ConvRule(Rule):
         relu = self.fused(ReLU) is not None
         plan.run("conv2d", conv_kernel("conv2d", plan.like, self.algorithm, None), self.x, w, b,
                  residual, y, *self.window, relu, self.algorithm, flops=self.flops,
-                 notes=self.notes(*["bias"] * (b is not None)))
+                 notes=self.notes(b))
         self.y = y
         return y
 
@@ -67,10 +67,12 @@ class ConvRule(Rule):
             plan.run("conv2d_backward_weight", kernel, dy, self.x, dw, db, *self.window,
                      self.algorithm, flops=self.flops)
         if plan.needs(source):
-            dx = plan.new(self.x.shape, like=self.x)
+            dx, others = plan.new(self.x.shape, like=self.x), plan.take_gradient(source, self.x)
+            gate = self.x if plan.closes(source) else None
             kernel = conv_kernel("conv2d_backward_input", plan.like, self.algorithm, None)
-            plan.run("conv2d_backward_input", kernel, dy, self.weight, dx, *self.window,
-                     self.algorithm, flops=self.flops)
+            plan.run("conv2d_backward_input", kernel, dy, self.weight, others, gate, dx,
+                     *self.window, self.algorithm, flops=self.flops,
+                     notes=fusions(sum=others, ReLU=gate))
             plan.give(source, dx)
 
     def folded(self, node: Node, b: Value | None) -> tuple[Value, Value]:

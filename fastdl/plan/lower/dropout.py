@@ -17,6 +17,10 @@ from .rule import Rule, lowers
 class DropoutRule(Rule):
     """Nothing at all in inference."""
 
+    @property
+    def is_view(self) -> bool:
+        return not self.active
+
     def forward(self) -> Value:
         plan, x, layer = self.plan, self.sources[0], self.layer
         self.active = plan.training and layer.training and layer.p > 0

@@ -26,7 +26,7 @@ class _JoinRule(Rule):
         total = values[0]
         for value in values[1:]:
             y = self.plan.new(value.shape, like=value)
-            self.plan.add(total, value, y)
+            self.plan.call("add", total.flat(), value.flat(), y.flat())
             total = y
         return total
 

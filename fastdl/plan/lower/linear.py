@@ -11,7 +11,7 @@ from ...layers.layer import Layer
 from ...layers.linear import Linear
 from ...ops.gemm import check_linear
 from ..value import Value
-from .rule import Rule, lowers
+from .rule import Rule, fusions, lowers
 
 if TYPE_CHECKING:
     from ..planner import Planner
@@ -36,24 +36,21 @@ class LinearRule(Rule):
         self.flops = 2.0 * self.rows * OC * C
         b = plan.parameter(layer, "bias") if "bias" in layer.params else None
         self.y = plan.new((*x.shape[:-1], OC))
-        plan.call("gemm", self.x, self.weight, b, self.y.reshaped(self.rows, OC), False, True,
+        plan.call("gemm", self.x, self.weight, b, None, self.y.reshaped(self.rows, OC), False, True,
                   1.0, 0.0, self.fused(ReLU) is not None, flops=self.flops,
-                  notes=self.notes(*["bias"] * (b is not None)))
+                  notes=self.notes(b))
         return self.y
 
     def backward(self, dy: Value) -> None:
         plan, layer, (source,) = self.plan, self.layer, self.head.inputs
         dy = plan.through_relu(self, self.y, dy).reshaped(self.rows, self.weight.shape[0])
-        plan.call("gemm", dy, self.x, None, plan.gradient(layer, "weight"), True, False,
+        plan.call("gemm", dy, self.x, None, None, plan.gradient(layer, "weight"), True, False,
                   1.0, 0.0, False, flops=self.flops)
         if "bias" in layer.params:
-            plan.run("column_sums", _column_sums, dy, plan.gradient(layer, "bias"))
+            plan.call("column_sums", dy, plan.gradient(layer, "bias"))
         if plan.needs(source):
             dx = plan.new(self.sources[0].shape)
-            plan.call("gemm", dy, self.weight, None, dx.reshaped(*self.x.shape), False, False,
-                      1.0, 0.0, False, flops=self.flops)
+            gate = None if plan.has_gradient(source) or not plan.closes(source) else self.x
+            plan.call("gemm", dy, self.weight, None, gate, dx.reshaped(*self.x.shape), False,
+                      False, 1.0, 0.0, False, flops=self.flops, notes=fusions(ReLU=gate))
             plan.give(source, dx)
-
-
-def _column_sums(dy, db):
-    dy.sum(axis=0, out=db)

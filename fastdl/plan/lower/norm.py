@@ -13,7 +13,7 @@ from ...layers.join import Add
 from ...layers.layer import Layer
 from ...layers.norm import BatchNorm1d, BatchNorm2d
 from ..value import Value
-from .rule import Rule, lowers
+from .rule import Rule, fusions, lowers
 
 if TYPE_CHECKING:
     from ..planner import Planner
@@ -26,6 +26,10 @@ class BatchNormRule(Rule):
     @classmethod
     def followers(cls, plan: Planner, layer: Layer) -> Iterable[type[Layer]]:
         return Add, ReLU
+
+    @property
+    def ends_in_relu(self) -> bool:
+        return False                    # its own kernel does the backward pass of both
 
     def forward(self) -> Value:
         plan, layer = self.plan, self.layer
@@ -78,7 +82,7 @@ class BatchNormRule(Rule):
             plan.give(other, dresidual or dy)
         maps = [None if v is None else _by_channel(v) for v in (dy, x, y, dx, dresidual)]
         plan.call("batch_norm_backward", *maps[:3], self.weight, self.mean, self.rstd, *maps[3:],
-                  dw, db, self.use_batch, notes="ReLU" * (y is not None))
+                  dw, db, self.use_batch, notes=fusions(ReLU=y))
         if plan.needs(source):
             plan.give(source, dx)
 

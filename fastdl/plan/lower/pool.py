@@ -7,7 +7,7 @@ import math
 from ...layers.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from ...ops.pool import argmax_dtype, checked_window, expect_cells
 from ..value import Value
-from .rule import Rule, lowers
+from .rule import Rule, fusions, lowers
 
 
 @lowers(MaxPool2d)
@@ -23,13 +23,16 @@ class MaxPoolRule(Rule):
         if plan.training:
             self.argmax = plan.new(y.shape, like=x, dtype=argmax_dtype(math.prod(self.window[0])))
         plan.call("max_pool2d", x, y, self.argmax, *self.window)
+        self.y = y
         return y
 
     def backward(self, dy: Value) -> None:
         plan, (source,), x = self.plan, self.head.inputs, self.sources[0]
         dy = plan.laid_out(dy, x.channels_last)
         dx = plan.new(x.shape, like=x)
-        plan.call("max_pool2d_backward", dy, self.argmax, dx, *self.window)
+        gate = None if plan.has_gradient(source) or not plan.closes(source) else self.y
+        plan.call("max_pool2d_backward", dy, self.argmax, gate, dx, *self.window,
+                  notes=fusions(ReLU=gate))
         plan.give(source, dx)
 
 

@@ -52,6 +52,16 @@ class Rule:
         return True
 
     @property
+    def ends_in_relu(self) -> bool:
+        """Whether its output is a ReLU's, whose backward pass a reader may take over."""
+        return self.fused(ReLU) is not None
+
+    @property
+    def is_view(self) -> bool:
+        """Whether its output is its input in another shape."""
+        return False
+
+    @property
     def where(self) -> str:
         """The layers, by their paths."""
         return " + ".join(self.plan.path(node.layer) for node in self.nodes if node.layer)
@@ -80,10 +90,9 @@ class Rule:
             raise ShapeError(f"add: shapes differ: {y.shape}, {value.shape}")
         return self.plan.laid_out(value, y.channels_last)
 
-    def notes(self, *more: str) -> str:
-        """What is fused, in words."""
-        fused = ["residual"] * bool(self.fused(Add)) + ["ReLU"] * bool(self.fused(ReLU))
-        return ", ".join([*more, *fused])
+    def notes(self, bias: Value | None = None) -> str:
+        """What is fused into the forward pass, in words."""
+        return fusions(bias=bias, residual=self.fused(Add), ReLU=self.fused(ReLU))
 
     def forward(self) -> Value:
         """Add the steps of the forward pass."""
@@ -92,6 +101,11 @@ class Rule:
     def backward(self, dy: Value) -> None:
         """Add the steps of the backward pass."""
         raise NotImplementedError
+
+
+def fusions(**parts: Any) -> str:
+    """The names of those parts that are there."""
+    return ", ".join(name for name, part in parts.items() if part is not None)
 
 
 _rules: dict[type[Layer], type[Rule]] = {}

@@ -14,6 +14,10 @@ from .rule import Rule, lowers
 class FlattenRule(Rule):
     """A view of planes; channels-last maps are brought into planes first."""
 
+    @property
+    def is_view(self) -> bool:
+        return True
+
     def forward(self) -> Value:
         (x,) = self.sources
         if x.ndim < 1:
