@@ -86,10 +86,11 @@ def facts() -> dict[str, Any]:
 
 
 def _prepared(layers: list[dict[str, Any]], x: np.ndarray,
-              options: dict[str, Any]) -> tuple[Net, torch.Tensor]:
-    net, images = Net(layers), torch.from_numpy(x)
+              options: dict[str, Any]) -> tuple[Any, torch.Tensor]:
+    net: Any = Net(layers)
+    images = torch.from_numpy(x)
     if options.get("channels_last"):
-        net = net.to(memory_format=torch.channels_last)     # type: ignore[call-overload]
+        net = net.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
     return net, images
 
