@@ -18,7 +18,8 @@ def conv2d_backward_input(shape: Any, a: Any, *, backend: str, algorithm: str) -
     """The gradient of the input alone, which no public function computes without the others."""
     dx = empty_maps(a.x.shape, a.x)
     pairs = ((size, size) for size in (shape.stride, shape.padding, shape.dilation))
-    kernel("conv2d_backward_input", a.dy, backend)(a.dy, a.w, dx, *pairs, shape.groups, algorithm)
+    kernel("conv2d_backward_input", a.dy, backend)(
+        a.dy, a.w, None, None, dx, *pairs, shape.groups, algorithm)
     return (dx,)
 
 

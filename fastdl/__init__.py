@@ -18,9 +18,9 @@ from . import (
     ops,
     optimizers,
     random,
+    transforms,
 )
 from .backend import (
-    explain,
     get_conv_algorithm,
     get_num_threads,
     set_backend,
@@ -54,7 +54,9 @@ from .layers import (
     softmax,
     tanh,
 )
+from .loader import DataLoader
 from .module import Module, ModuleList, Sequential
+from .plan import explain
 from .random import seed
 from .trainer import Trainer
 
@@ -62,10 +64,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError", "BackendUnavailableError", "CheckpointError", "DTypeError", "DataError",
-    "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList", "Sequential",
-    "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors", "explain",
-    "flatten", "get_conv_algorithm", "get_num_threads", "initializers", "layers", "leaky_relu",
-    "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu", "relu6", "seed",
-    "set_backend", "set_conv_algorithm", "set_num_threads", "show_config", "sigmoid", "softmax",
-    "tanh", "use_backend",
+    "DataLoader", "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList",
+    "Sequential", "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors",
+    "explain", "flatten", "get_conv_algorithm", "get_num_threads", "initializers", "layers",
+    "leaky_relu", "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu",
+    "relu6", "seed", "set_backend", "set_conv_algorithm", "set_num_threads", "show_config",
+    "sigmoid", "softmax", "tanh", "transforms", "use_backend",
 ]

@@ -61,7 +61,7 @@ def set_backend(default: str | None = None, /, **operations: str) -> None:
     _dispatch.set_global_wish(_wish("set_backend", default, operations) if given else None)
 
 
-class _Text:
+class Text:
     """A text that prints itself where an interpreter shows its value."""
 
     def __init__(self, text: str) -> None:
@@ -73,7 +73,7 @@ class _Text:
     __repr__ = __str__
 
 
-def explain(operation: str, x: Any = None) -> _Text:
+def explain(operation: str, x: Any = None) -> Text:
     """Say which backend runs `operation` on arrays like `x`, and why not the others.
 
     >>> print(explain("conv2d"))  # doctest: +SKIP
@@ -103,7 +103,7 @@ def explain(operation: str, x: Any = None) -> _Text:
     if chosen is None:
         lines.append(f"nothing runs: {wanted} was asked for, and an explicit choice never falls "
                      "back")
-    return _Text("\n".join(lines))
+    return Text("\n".join(lines))
 
 
 CONV_ALGORITHMS = ("auto", "direct", "winograd", "im2col")

@@ -7,7 +7,7 @@ here, and whatever plans, prints, draws or exports it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -48,11 +48,16 @@ class Node:
         return f"<node {self.index}: {self.layer or 'input'} of ({read})>"
 
 
+Seen: TypeAlias = list[tuple[tuple[int, ...], np.dtype]]
+"""Shape and dtype of each node's value, by index."""
+
+
 class Tape(NamedTuple):
     """What a backward pass needs of the forward pass before it."""
 
     saved: list[Any]                            # of each node, by index
     outputs: list[Array]
+    seen: Seen
 
 
 class Graph:
@@ -101,6 +106,16 @@ class Graph:
         self.steps.append((node, layer))
         return node
 
+    def computes_like(self, other: Graph) -> bool:
+        """Whether both have the same layers, wired alike."""
+        def wiring(graph: Graph) -> list[list[list[int]]]:
+            return [[[source.index for source in node.inputs] for node in graph.nodes],
+                    [[node.index for node in graph.outputs]]]
+
+        return wiring(self) == wiring(other) and all(
+            mine.computes_like(its)
+            for (_, mine), (_, its) in zip(self.steps, other.steps, strict=True))
+
     def layers(self) -> list[Layer]:
         """The layers, each once, in the order of their first use."""
         return list(dict.fromkeys(layer for _, layer in self.steps))
@@ -119,18 +134,21 @@ class Graph:
         values: dict[int, Array] = {node.index: value for node, value
                                     in zip(self.inputs, inputs, strict=True)}
         saved: list[Any] = [None] * len(self.nodes)
+        seen: Seen = [(x.shape, x.dtype) for x in inputs]
         for node, layer in self.steps:
             arguments = tuple(values[source.index] for source in node.inputs)
             mode = layer.training if training is None else training
             values[node.index], state = layer.apply(arguments, layer.params, mode)
             if keep:
                 saved[node.index] = state
-            del arguments, state        # which would outlive their last reader
+            y = values[node.index]
+            seen.append((np.shape(y), getattr(y, "dtype", np.dtype(object))))
+            del arguments, state, y     # which would outlive their last reader
             for source in node.inputs:
                 if self._last_reader[source.index] == node.index:
                     values.pop(source.index, None)
         outputs = [values[node.index] for node in self.outputs]
-        return outputs, Tape(saved, outputs)
+        return outputs, Tape(saved, outputs, seen)
 
     def backward(self, tape: Tape, dys: Sequence[Array],
                  need_dx: bool = True) -> tuple[list[Array | None], dict[Layer, dict[str, Array]]]:
@@ -139,7 +157,7 @@ class Graph:
         The nodes are walked in reverse; gradients of a value that is read several times, and of
         a layer that is used several times, add up.
         """
-        needed = self._needing_gradients(need_dx)
+        needed = self.needing_gradients(need_dx)
         flowing: dict[int, Array] = {}
         for node, dy, output in zip(self.outputs, dys, tape.outputs, strict=True):
             if np.shape(dy) != output.shape:
@@ -161,7 +179,7 @@ class Graph:
             _merge(grads, layer, param_grads)
         return [flowing.get(node.index) for node in self.inputs] if need_dx else [], grads
 
-    def _needing_gradients(self, need_dx: bool) -> list[bool]:
+    def needing_gradients(self, need_dx: bool) -> list[bool]:
         """For each node, whether anything that is asked for depends on its gradient."""
         needed = [need_dx] * len(self.nodes)
         for node, layer in self.steps:

@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from . import files
 from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
 from .graph import Graph, Node, Tape
 from .layers.layer import Layer, positive, write_into
+from .plan import Plans
 
 # Counts changes to the structure of any module; a graph traced before the last one is stale.
 _structure = itertools.count(1)
@@ -27,7 +28,16 @@ def _structure_changed() -> None:
 
 
 # Attributes of a module that say nothing about how its parts meet.
-_NOT_STRUCTURE = frozenset({"training", "_graph", "_run"})
+_NOT_STRUCTURE = frozenset({"training", "_trace", "_run"})
+
+
+class _Traced(NamedTuple):
+    """What is known of a module as long as its structure stays what it was."""
+
+    structure: int
+    graph: Graph
+    paths: dict[Layer, str]
+    plans: Plans
 
 
 class ParameterDict(dict):
@@ -88,7 +98,7 @@ class Module:
     """
 
     training = True
-    _graph: tuple[int, Graph] | None = None
+    _trace: _Traced | None = None
     _run: tuple[Graph, Tape] | None = None
 
     def connect(self, *inputs: Any, **options: Any) -> Any:
@@ -159,8 +169,8 @@ class Module:
         mode = bool(mode)
         for _, part in self.named_modules():
             part.training = mode
-        if self._graph is not None:
-            for layer in self._graph[1].layers():       # also those made inside connect
+        if self._trace is not None:
+            for layer in self._trace.graph.layers():       # also those made inside connect
                 layer.training = mode
         return self
 
@@ -186,14 +196,26 @@ class Module:
     @property
     def graph(self) -> Graph:
         """The network as a graph; traced anew when parts were changed."""
-        if self._graph is None or self._graph[0] != _structure_now:
-            graph = Graph.trace(self.connect, len(self._input_names()))
-            self._take_in(graph)
-            self._graph = (_structure_now, graph)
-        return self._graph[1]
+        return self._traced().graph
 
-    def _as_inputs(self, arrays: tuple[Any, ...]) -> list[np.ndarray]:
-        """The user's arrays; floating ones in the parameters' dtype."""
+    def _traced(self) -> _Traced:
+        if self._trace is None or self._trace.structure != _structure_now:
+            graph, old = Graph.trace(self.connect, len(self._input_names())), self._trace
+            paths = {layer: path for path, layer in self.named_layers()}
+            if old is not None and paths == old.paths and graph.computes_like(old.graph):
+                self._trace = old._replace(structure=_structure_now)    # others were changed
+            else:
+                self._take_in(graph)
+                self._trace = _Traced(_structure_now, graph, paths, Plans(graph, paths))
+        return self._trace
+
+    @property
+    def plans(self) -> Plans:
+        """The plans that `predict` and `Trainer` run."""
+        return self._traced().plans
+
+    def as_inputs(self, *arrays: Any) -> list[np.ndarray]:
+        """What the graph is run on: floating ones in the parameters' dtype."""
         dtype = next((w.dtype for _, w in self._collect("params")), None)
         inputs = [np.asarray(x) for x in arrays]
         return [x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
@@ -228,8 +250,9 @@ class Module:
 
         Floating inputs are converted to the parameters' dtype.
         """
-        graph = self.graph
-        outputs, tape = graph.forward(self._as_inputs(inputs))
+        graph, xs = self.graph, self.as_inputs(*inputs)
+        outputs, tape = graph.forward(xs)
+        self.plans.learn(xs, tape.seen)
         self._run = (graph, tape)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
@@ -265,14 +288,23 @@ class Module:
         x = np.asarray(x)
         if x.ndim < 1:
             raise ShapeError(f"predict: x must have a batch dimension, got {x.shape}")
-        graph, batches = self.graph, []
-        for start in range(0, max(len(x), 1), batch_size):
-            batch = self._as_inputs((x[start:start + batch_size],))
-            outputs, _ = graph.forward(batch, training=False, keep=False)
-            batches.append(outputs)
+        batches = [self._infer(self.as_inputs(x[start:start + batch_size]))
+                   for start in range(0, max(len(x), 1), batch_size)]
         joined = [np.concatenate(parts) if len(parts) > 1 else parts[0]
                   for parts in zip(*batches, strict=True)]
         return joined[0] if len(joined) == 1 else tuple(joined)
+
+    def _infer(self, xs: list[np.ndarray]) -> list[np.ndarray]:
+        """Outputs for one batch, planned where that can be."""
+        graph, plans = self.graph, self.plans
+        with plans.lock:
+            if (plan := plans.get(xs)) is not None:
+                plan.feed(xs)
+                plan.run()
+                return [y.copy() for y in plan.outputs()]
+        outputs, tape = graph.forward(xs, training=False, keep=False)
+        plans.learn(xs, tape.seen)
+        return outputs
 
     # ---- saving ----
 

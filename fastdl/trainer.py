@@ -6,20 +6,24 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import closing
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from . import files, losses, optimizers, random, schedules
-from .errors import ArgumentError, CheckpointError, ShapeError
+from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
 from .history import History
 from .layers.layer import positive
+from .loader import DataLoader
 from .losses import Loss
 from .module import Module
 from .optimizers import Optimizer
+from .plan import Plan, Profile
 from .schedules import Schedule
+from .transforms import AnyTransform
 
 Batch = tuple[np.ndarray, np.ndarray]
 Callback = Callable[["Trainer"], bool | None]
@@ -59,6 +63,8 @@ class Trainer:
         self.loss = losses.get(loss)
         self.optimizer = optimizers.get(optimizer)
         self.history = History()
+        self._planned: tuple[Plan, MutableMapping[str, np.ndarray],
+                            dict[str, np.ndarray]] | None = None
 
     @property
     def epoch(self) -> int:
@@ -75,14 +81,72 @@ class Trainer:
         """The loss, and how many samples were right."""
         if not self.net.training:
             self.net.train()
+        xs, plans = self.net.as_inputs(x), self.net.plans
+        with plans.lock:
+            if (plan := plans.get(xs, self.loss)) is not None and plan.loss is not None:
+                plan.loss.take(t)
+                plan.feed(xs)
+                plan.run()
+                self._update(plan)
+                return plan.loss.value, plan.loss.correct
         y = self.net.forward(x)
         loss = self.loss.forward(y, t)
         self.net.backward(self.loss.backward(), need_dx=False)
         self.optimizer.update(self.net.params, self.net.grads)
         return loss, self.loss.count_correct(y, t)
 
+    def profile(self, x: Any, t: Any, repeats: int = 20) -> Profile:
+        """Where the time of a step on such a batch goes; nothing is trained.
+
+        Parameters
+        ----------
+        x, t : a batch
+        repeats : how often each kernel is timed
+
+        Returns
+        -------
+        Profile
+            prints as a table; `Profile.plot` draws it. The optimizer's update is not in it.
+
+        Raises
+        ------
+        GraphError
+            when the network only runs layer by layer
+
+        >>> import fastdl as fd
+        >>> net = fd.Sequential(fd.layers.Linear(4, 3), fd.layers.ReLU(), fd.layers.Linear(3, 2))
+        >>> profile = fd.Trainer(net).profile(np.ones((5, 4)), np.zeros(5, int))
+        >>> [timed.step.name for timed in profile][:3]
+        ['gemm', 'gemm', 'softmax_cross_entropy']
+        """
+        x, t = _checked_data("profile", x, t)
+        positive("profile", repeats=repeats)
+        xs, plans = self.net.as_inputs(x), self.net.plans
+        if not self.net.training:
+            self.net.train()
+        with plans.lock:
+            plan = plans.get(xs, self.loss)
+            if plan is None or plan.loss is None:
+                raise GraphError(f"profile: the network runs layer by layer: {plans.reason(xs)}")
+            before, state = self.net.state_dict(), random.get_state()
+            plan.loss.take(t)
+            plan.feed(xs)
+            try:
+                return Profile.of(plan, repeats)
+            finally:                    # batch norm has counted batches, dropout drawn seeds
+                self.net.load_state_dict(before)
+                random.set_state(state)
+
+    def _update(self, plan: Plan) -> None:
+        """Change the parameters by the gradients that the plan has left."""
+        if self._planned is None or self._planned[0] is not plan:
+            self._planned = plan, self.net.params, self.net.grads
+        self.optimizer.update(*self._planned[1:])
+
     def fit(self, x: Any, t: Any, epochs: int = 1, batch_size: int = 100,
             validation_data: Batch | None = None, *, shuffle: bool = True,
+            transform: AnyTransform | None = None,
+            validation_transform: AnyTransform | None = None, workers: int | None = None,
             schedule: str | Schedule = "constant", callbacks: Iterable[Callback] = (),
             progress: bool = True) -> History:
         """Train for `epochs` more epochs.
@@ -93,6 +157,11 @@ class Trainer:
         batch_size : the last batch of an epoch may be smaller
         validation_data : (x, t), evaluated after each epoch
         shuffle : draw a new order each epoch
+        transform : augmentation and normalisation of the samples, ``(x, generator) -> x`` (see
+            `fastdl.transforms`)
+        validation_transform : the same for the validation data, which `transform` is not for:
+            normalisation alone, as a rule
+        workers : threads that make the next batches during a step (see `fastdl.DataLoader`)
         schedule : of the learning rate, over all epochs up to the last of this call: "constant",
             "cosine", or a function of progress (0 to 1)
         callbacks : called with the trainer after each epoch; one that returns True ends training
@@ -107,6 +176,7 @@ class Trainer:
         if validation_data is not None:
             validation_data = _checked_data("fit: validation_data", *validation_data)
         positive("fit", epochs=epochs, batch_size=batch_size)
+        loader = DataLoader(x, t, batch_size, shuffle, transform=transform, workers=workers)
         last = self.epoch + epochs
         callbacks, schedule = tuple(callbacks), schedules.get(schedule)
 
@@ -118,9 +188,9 @@ class Trainer:
                 start = time.perf_counter()
                 title = f"epoch {self.epoch + 1}/{last}"
                 with _progress(len(x), title, progress) as bar:
-                    numbers = self._train_epoch(x, t, batch_size, shuffle, set_rate, bar)
+                    numbers = self._train_epoch(loader, set_rate, bar)
                     if validation_data is not None:
-                        metrics = self.evaluate(*validation_data)
+                        metrics = self.evaluate(*validation_data, transform=validation_transform)
                         numbers |= {f"val_{name}": value for name, value in metrics.items()}
                         bar.set_postfix_str(_as_text(numbers))
                 self.history.append(numbers | {"seconds": time.perf_counter() - start})
@@ -131,32 +201,36 @@ class Trainer:
             self.optimizer.lr_scale = 1.0       # the schedule is over; steps by hand may follow
         return self.history
 
-    def _train_epoch(self, x: np.ndarray, t: np.ndarray, batch_size: int, shuffle: bool,
-                     set_rate: Callable[[int], None], bar: Any) -> dict[str, float]:
-        order = random.generator().permutation(len(x)) if shuffle else None
+    def _train_epoch(self, loader: DataLoader, set_rate: Callable[[int], None],
+                     bar: Any) -> dict[str, float]:
         running = _Mean()
-        for rows in _batches(len(x), batch_size, order):
-            set_rate(running.count)
-            loss, correct = self._step(x[rows], t[rows])
-            if not math.isfinite(loss) and running.is_finite():
-                warnings.warn(f"the loss became {loss} in epoch {self.epoch + 1}: try a smaller "
-                              "learning rate, or look for NaN in the data", RuntimeWarning,
-                              stacklevel=3)
-            size = len(t[rows])
-            running.add(loss, correct, size)
-            bar.update(size)
-            bar.set_postfix_str(_as_text(running.numbers()), refresh=False)
+        with closing(loader.epoch()) as batches:
+            for x, t in batches:
+                set_rate(running.count)
+                loss, correct = self._step(x, t)
+                if not math.isfinite(loss) and running.is_finite():
+                    warnings.warn(f"the loss became {loss} in epoch {self.epoch + 1}: try a "
+                                  "smaller learning rate, or look for NaN in the data",
+                                  RuntimeWarning, stacklevel=3)
+                running.add(loss, correct, len(t))
+                bar.update(len(t))
+                bar.set_postfix_str(_as_text(running.numbers()), refresh=False)
         return running.numbers()
 
-    def evaluate(self, x: Any, t: Any, batch_size: int = 256) -> dict[str, float]:
-        """Loss, and accuracy where the loss has one, in inference mode."""
+    def evaluate(self, x: Any, t: Any, batch_size: int = 256, *,
+                 transform: AnyTransform | None = None) -> dict[str, float]:
+        """Loss, and accuracy where the loss has one, in inference mode.
+
+        `transform` is what these samples go through: the training's normalisation, if it had one.
+        """
         x, t = _checked_data("evaluate", x, t)
         positive("evaluate", batch_size=batch_size)
         running = _Mean()
-        for rows in _batches(len(x), batch_size, None):
-            y = self.net.predict(x[rows], batch_size)
-            loss, _ = self.loss.value(y, t[rows])
-            running.add(loss, self.loss.count_correct(y, t[rows]), len(y))
+        loader = DataLoader(x, t, batch_size, transform=transform, workers=0)
+        for x_batch, t_batch in loader.epoch(seed=0):       # draws nothing from fastdl.random
+            y = self.net.predict(x_batch, batch_size)
+            loss, _ = self.loss.value(y, t_batch)
+            running.add(loss, self.loss.count_correct(y, t_batch), len(y))
         return running.numbers()
 
     # ---- checkpoints ----
@@ -251,13 +325,6 @@ def _checked_data(operation: str, x: Any, t: Any) -> Batch:
         raise ShapeError(f"{operation}: x and t must have as many samples, at least one: "
                          f"x {x.shape}, t {t.shape}")
     return x, t
-
-
-def _batches(count: int, batch_size: int, order: np.ndarray | None) -> Iterator[Any]:
-    """Row indices of one batch after another."""
-    for start in range(0, count, batch_size):
-        rows = slice(start, min(start + batch_size, count))
-        yield rows if order is None else order[rows]
 
 
 def _progress(count: int, title: str, shown: bool) -> Any:

@@ -157,7 +157,7 @@ def told(monkeypatch):
 
 @pytest.mark.parametrize("loss", [2.3, float("nan")])
 def test_who_does_not_train_is_not_timed(told, loss):
-    with pytest.raises(fd.FastdlError, match="the loss does not fall: .* in 32 steps"):
+    with pytest.raises(fd.FastdlError, match=r"the loss does not fall: .* in 32 steps"):
         told(True, losses=itertools.repeat(loss))
 
 

@@ -26,7 +26,7 @@ FLOORS = [
     {"plan"},
     {"module"},
     {"datasets", "transforms", "models"},
-    {"history"},
+    {"history", "loader"},
     {"trainer"},
     {"dropin", "cli", "benchmark", "__main__"},
     {"__init__"},

@@ -1,11 +1,13 @@
 """Freed memory that the process keeps."""
 
 import platform
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import fastdl as fd
+from fastdl.ops import _arrays
 
 PROGRAM = """
 import resource
@@ -45,3 +47,23 @@ def test_large_results_begin_at_a_line_of_the_cache(operation, channels_last):
     assert y.strides[1] == (4 if channels_last else y[0, 0].nbytes)
     assert y.flags.writeable
     assert y.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("groups", [1, 16])
+def test_gradients_of_filters_need_no_further_arrays(groups, rng, need_backend):
+    need_backend("cython")
+    x, dw = rng.standard_normal((8, 16, 20, 20)), np.empty((16, 16 // groups, 3, 3))
+    dy, db = rng.standard_normal((8, 16, 18, 18)), np.empty(16)
+    kernel = _arrays.kernel("conv2d_backward_weight", x, "cython")
+
+    def call():
+        kernel(dy, x, dw, db, (1, 1), (0, 0), (1, 1), groups, "direct")
+
+    call()                              # scratch grows once
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        call()
+        assert tracemalloc.get_traced_memory()[1] - before < 4096
+    finally:
+        tracemalloc.stop()

@@ -11,6 +11,7 @@ import pytest
 import fastdl as fd
 from fastdl.layers import BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
 from fastdl.optimizers import SGD, Adam, Momentum, NAdam
+from fastdl.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip
 
 
 def identity(**options):
@@ -248,6 +249,58 @@ def test_data_of_other_kinds(digits):
     trainer.step(x[:10].astype("float64"), t[:10])
 
 
+# ---- transforms ----
+
+def test_transforms_of_training_and_validation_are_apart():
+    """y = 2 x + 1 is 3 for x = 1; the losses of targets 5 and 9 are 2 and 18, with x = 2 0 and 8.
+
+    A learning rate of 0 leaves the line as it is.
+    """
+    def double(x, generator):
+        return 2 * x
+
+    x, t = np.ones((3, 1)), np.full((3, 1), 5.0)
+    for options, loss, val_loss in [({}, 2, 18), ({"transform": double}, 0, 18),
+                                    ({"validation_transform": double}, 2, 8)]:
+        trainer = line()
+        trainer.optimizer.lr = 0
+        trainer.fit(x, t, validation_data=(x, t + 4), progress=False, **options)
+        assert trainer.history["loss"] == pytest.approx([loss], abs=1e-9)
+        assert trainer.history["val_loss"] == pytest.approx([val_loss])
+    assert line().evaluate(x, t, transform=double) == {"loss": pytest.approx(0, abs=1e-9)}
+
+
+def test_evaluation_draws_nothing(digits):
+    """So that training does not depend on how often it is looked at."""
+    (x, t), _ = digits
+    trainer = fd.Trainer(fd.models.mlp(image_size=8))
+    before = fd.random.get_state()
+    numbers = trainer.evaluate(x, t, transform=RandomCrop(8, 2))
+    assert numbers == trainer.evaluate(x, t, transform=RandomCrop(8, 2))
+    assert fd.random.get_state() == before
+
+
+def test_bytes_train_as_their_fractions_do(digits):
+    (x, t), _ = digits
+    results = []
+    for data in (x, np.rint(x * 255).astype(np.uint8)):
+        fd.seed(0)
+        trainer = fd.Trainer(fd.models.mlp(image_size=8))
+        trainer.fit(data, t, transform=Normalize(0.3, 0.4), progress=False)
+        results.append(trainer.history["loss"][0])
+    assert results[0] == pytest.approx(results[1], rel=0.01)
+
+
+def test_a_step_that_raises_leaves_no_thread(digits):
+    (x, t), _ = digits
+    trainer = fd.Trainer(fd.models.mlp(image_size=8))
+    with pytest.raises(fd.ArgumentError, match="t has label") as caught:
+        trainer.fit(x, t + 5, transform=Normalize(0, 1), workers=2, batch_size=10, progress=False)
+    names = [thread.name for thread in threading.enumerate()]       # while the frames are alive
+    assert caught.traceback
+    assert not [name for name in names if name.startswith("fastdl-loader")]
+
+
 # ---- the bar ----
 
 def test_bar(digits, capsys):
@@ -283,6 +336,8 @@ def test_bad_trainers(make, message):
     ({"epochs": 0}, fd.ArgumentError, "fit: epochs must be an integer of at least 1, got 0"),
     ({"epochs": 1.5}, fd.ArgumentError, "fit: epochs must be an integer of at least 1, got 1.5"),
     ({"batch_size": -1}, fd.ArgumentError, "fit: batch_size must be an integer of at least 1"),
+    ({"workers": -1}, fd.ArgumentError, "workers must be an integer of at least 0, got -1"),
+    ({"transform": "flip"}, fd.ArgumentError, "transform must be callable, got str"),
     ({"schedule": "cosinus"}, fd.ArgumentError, "unknown schedule 'cosinus'"),
     ({"t": T[:3]}, fd.ShapeError, r"fit: x and t must have as many samples.*x \(4, 2\), t \(3,\)"),
     ({"x": X[:0], "t": T[:0]}, fd.ShapeError, "fit: .* at least one"),
@@ -362,6 +417,30 @@ def test_resumed_training_is_bit_for_bit_the_unbroken_one(optimizer, digits, tmp
     np.testing.assert_equal(resumed.optimizer.state_dict(), unbroken.optimizer.state_dict())
     assert curves(resumed) == curves(unbroken)
     assert fd.random.get_state() == random
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_resumed_training_with_augmentation_is_the_unbroken_one(workers, digits, tmp_path):
+    """And the same whatever the number of workers, which another process may choose anew."""
+    (x, t), test = digits
+    augment = Compose([RandomCrop(8, 1), RandomHorizontalFlip(), Normalize(0.3, 0.4)])
+
+    def go_on(trainer, epochs, workers):
+        trainer.fit(x[:130], t[:130], epochs, 40, test, transform=augment, workers=workers,
+                    validation_transform=Normalize(0.3, 0.4), progress=False)
+        return trainer
+
+    fd.seed(0)
+    unbroken = go_on(make_trainer(Adam), 4, 0)
+    fd.seed(0)
+    go_on(make_trainer(Adam), 2, workers).save_checkpoint(tmp_path / "checkpoint")
+    fd.seed(99)
+    resumed = make_trainer(Adam)
+    resumed.load_checkpoint(tmp_path / "checkpoint")
+    go_on(resumed, 2, workers)
+    for name, array in unbroken.net.state_dict().items():
+        np.testing.assert_array_equal(resumed.net.state_dict()[name], array)
+    assert curves(resumed) == curves(unbroken)
 
 
 @each_optimizer

@@ -90,6 +90,11 @@ def set_global_wish(wish: Wish | None) -> None:
     _selected.clear()
 
 
+def wishes_in_force() -> tuple[object, ...]:
+    """All that has been asked for here, to be compared with later."""
+    return context_wishes.get(), _global_wish, os.environ.get(ENVIRONMENT_VARIABLE)
+
+
 def _wishes(argument: str | None):
     """Every wish in force, the highest precedence first."""
     if argument is not None:

@@ -35,9 +35,11 @@ BACKENDS = (
 )
 
 OPERATIONS = {
+    "copy_maps": Operation("layout", ("copy_maps",)),
+    "add": Operation("join", ("add",)),
     "im2col": Operation("im2col", ("im2col",)),
     "col2im": Operation("im2col", ("col2im",)),
-    "gemm": Operation("gemm", ("gemm",)),
+    "gemm": Operation("gemm", ("gemm", "column_sums")),
     "conv2d": Operation("conv", (
         "conv2d", "conv2d_backward_input", "conv2d_backward_weight")),
     "max_pool2d": Operation("pool", ("max_pool2d", "max_pool2d_backward")),
@@ -62,6 +64,7 @@ OPERATIONS = {
     "binary_cross_entropy": Operation("loss", (
         "binary_cross_entropy", "binary_cross_entropy_backward")),
     "dropout": Operation("dropout", ("dropout",)),
+    "crop_mirror_normalize": Operation("image", ("crop_mirror_normalize",)),
     "sgd_update": Operation("optimizer", ("sgd_update",)),
     "momentum_update": Operation("optimizer", ("momentum_update",)),
     "nesterov_update": Operation("optimizer", ("nesterov_update",)),

@@ -7,6 +7,9 @@ import numpy as np
 
 from ..errors import ArgumentError, GraphError, ShapeError
 
+# Attributes that say nothing about what a layer computes.
+_OF_A_RUN = {"training", "_saved", "_grads"}
+
 
 class Layer:
     """Base of all layers.
@@ -34,9 +37,12 @@ class Layer:
         Parameters, their gradients after a backward pass, and other state that is saved with them.
     training : bool
         What `train` and `eval` set.
+    version : int
+        Counts changes to other attributes, such as a stride: what was planned before is stale.
     """
 
     training = True
+    version = 0
     _saved: tuple[Any] | None = None
 
     # ---- the pair ----
@@ -95,9 +101,11 @@ class Layer:
                 write_into(values[name], value, f"{type(self).__name__}.{name}")
                 return
         super().__setattr__(name, value)
+        if name not in _OF_A_RUN:
+            self.__dict__["version"] = self.version + 1
 
-    def store_grads(self, grads: Mapping[str, np.ndarray]) -> None:
-        """Write gradients into `grads`, whose arrays stay the same ones."""
+    def check_grads(self, grads: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What `grad` returned for the parameters, if it fits them."""
         if grads.keys() != self.params.keys():
             raise GraphError(f"{type(self).__name__}.grad: returned gradients of "
                              f"{sorted(grads) or 'nothing'}, the parameters are "
@@ -107,7 +115,11 @@ class Layer:
             if value.shape != self.params[name].shape:
                 raise ShapeError(f"{type(self).__name__}.grad: the gradient of {name} must be "
                                  f"{self.params[name].shape} like {name}, got {value.shape}")
-        for name, value in new.items():
+        return new
+
+    def store_grads(self, grads: Mapping[str, np.ndarray]) -> None:
+        """Write gradients into `grads`, whose arrays stay the same ones."""
+        for name, value in self.check_grads(grads).items():
             kept = self.grads.get(name)
             if kept is None or kept.dtype != value.dtype:
                 self.grads[name] = value.copy()     # it may be a view of what others still use
@@ -143,6 +155,19 @@ class Layer:
     def eval(self) -> "Layer":
         """Use inference behaviour."""
         return self.train(False)
+
+    def computes_like(self, other: "Layer") -> bool:
+        """Whether this is `other`, or one made in the same way that has nothing to learn."""
+        if self is other:
+            return True
+        if type(self) is not type(other) or self.params or self.buffers:
+            return False
+        mine, its = ({name: value for name, value in vars(layer).items()
+                      if name not in _OF_A_RUN} for layer in (self, other))
+        try:
+            return bool(mine == its)
+        except ValueError:              # arrays among them
+            return False
 
     def extra_repr(self) -> str:
         """What stands in the brackets of the representation."""

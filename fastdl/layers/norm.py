@@ -27,12 +27,16 @@ class _BatchNorm(Layer):
             self.add_buffer("running_var", np.ones(num_features, np.float32))
             self.add_buffer("num_batches_tracked", np.zeros((), np.int64))
 
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise unless an input may have this shape."""
+        if len(shape) not in self.ranks or shape[1] != self.num_features:
+            raise ShapeError(f"{type(self).__name__}: expected {self.num_features} channels and "
+                             f"{' or '.join(map(str, self.ranks))} dimensions, got {shape}")
+
     def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
               training: bool) -> tuple[np.ndarray, Any]:
         (x,) = inputs
-        if x.ndim not in self.ranks or x.shape[1] != self.num_features:
-            raise ShapeError(f"{type(self).__name__}: expected {self.num_features} channels and "
-                             f"{' or '.join(map(str, self.ranks))} dimensions, got {x.shape}")
+        self.check_shape(x.shape)
         running = self.buffers.get("running_mean"), self.buffers.get("running_var")
         use_batch = training or running[0] is None
         weight = params["weight"] if params else np.ones(self.num_features, x.dtype)

@@ -21,7 +21,8 @@ class _Pool2d(Layer):
         self.ceil_mode = ceil_mode
 
     @property
-    def _window(self) -> tuple[Pair, Pair, Pair, bool]:
+    def window(self) -> tuple[Pair, Pair, Pair, bool]:
+        """What the operation takes behind x."""
         return self.kernel_size, self.stride, self.padding, self.ceil_mode
 
     def extra_repr(self) -> str:
@@ -45,12 +46,12 @@ class MaxPool2d(_Pool2d):
     def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
               training: bool) -> tuple[np.ndarray, Any]:
         (x,) = inputs
-        y, argmax = ops.max_pool2d(x, *self._window, return_indices=True)
+        y, argmax = ops.max_pool2d(x, *self.window, return_indices=True)
         return y, (argmax, x.shape)
 
     def grad(self, dy: np.ndarray, saved: Any) -> Any:
         argmax, x_shape = saved
-        return (ops.max_pool2d_backward(dy, argmax, x_shape, *self._window),), {}
+        return (ops.max_pool2d_backward(dy, argmax, x_shape, *self.window),), {}
 
 
 class AvgPool2d(_Pool2d):
@@ -70,10 +71,10 @@ class AvgPool2d(_Pool2d):
     def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
               training: bool) -> tuple[np.ndarray, Any]:
         (x,) = inputs
-        return ops.avg_pool2d(x, *self._window, self.count_include_pad), x.shape
+        return ops.avg_pool2d(x, *self.window, self.count_include_pad), x.shape
 
     def grad(self, dy: np.ndarray, saved: Any) -> Any:
-        return (ops.avg_pool2d_backward(dy, saved, *self._window, self.count_include_pad),), {}
+        return (ops.avg_pool2d_backward(dy, saved, *self.window, self.count_include_pad),), {}
 
 
 class GlobalAvgPool2d(Layer):

@@ -10,7 +10,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,22 @@ from ..errors import ArgumentError, DTypeError, ShapeError
 Array: TypeAlias = np.ndarray
 Pair: TypeAlias = int | Sequence[int]
 Layout: TypeAlias = Callable[[Array], bool]     # whether an array need not be copied
+
+class Shaped(Protocol):
+    """What checks of shapes look at: an array, or what stands for one that is not there yet."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+
+    @property
+    def ndim(self) -> int:
+        """As of an array."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """As of an array."""
+
 
 _FLOATS = "efd"                 # numpy's characters for float16, float32, float64
 _LINE = 64                      # bytes
@@ -168,7 +184,7 @@ def fraction(operation: str, name: str, value: float, *, below_one: bool = True)
     return number
 
 
-def window_output(operation: str, size: tuple[int, int], kernel_size: tuple[int, int],
+def window_output(operation: str, size: Sequence[int], kernel_size: Sequence[int],
                   stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int],
                   ceil_mode: bool = False) -> tuple[int, int]:
     """(OH, OW) of a window that slides over `size`."""

@@ -25,23 +25,29 @@ def conv2d(kernel: Kernels, x: Array, w: Array, b: Array | None, residual: Array
     if residual is not None:
         out[...] = _pixels(residual)
     for taps, oc in _groups(col, filters, groups):
-        kernel("gemm")(col[:, taps], filters[oc], None if b is None else b[oc], out[:, oc],
-                       False, True, 1.0, 0.0 if residual is None else 1.0, relu)
+        kernel("gemm")(col[:, taps], filters[oc], None if b is None else b[oc], None,
+                       out[:, oc], False, True, 1.0, 0.0 if residual is None else 1.0, relu)
     _fill(y, out)
 
 
-def conv2d_backward_input(kernel: Kernels, dy: Array, w: Array, dx: Array, stride: Size,
-                          padding: Size, dilation: Size, groups: int, algorithm: str) -> None:
+def conv2d_backward_input(kernel: Kernels, dy: Array, w: Array, residual: Array | None,
+                          gate: Array | None, dx: Array, stride: Size, padding: Size,
+                          dilation: Size, groups: int, algorithm: str) -> None:
     """Fill `dx`: col2im of the filters times the gradient of each pixel."""
     pixels, filters = _pixels(dy), _as_matrix(w)
     col = empty((len(pixels), dx.shape[1] * w[0, 0].size), dx.dtype)
     for taps, oc in _groups(col, filters, groups):
-        kernel("gemm")(pixels[:, oc], filters[oc], None, col[:, taps],
+        kernel("gemm")(pixels[:, oc], filters[oc], None, None, col[:, taps],
                        False, False, 1.0, 0.0, False)
-    planar = dx if dx.flags.c_contiguous else empty(dx.shape, dx.dtype)
-    kernel("col2im")(col, planar, w.shape[2:], stride, padding, dilation, dy.shape[2:], True)
-    if planar is not dx:
-        dx[...] = planar
+    here = dx.flags.c_contiguous and residual is None
+    sums = dx if here else empty(dx.shape, dx.dtype)
+    kernel("col2im")(col, sums, w.shape[2:], stride, padding, dilation, dy.shape[2:], True)
+    if residual is not None:
+        np.add(sums, residual, out=dx)
+    elif not here:
+        dx[...] = sums
+    if gate is not None:
+        dx[gate <= 0] = 0
 
 
 def conv2d_backward_weight(kernel: Kernels, dy: Array, x: Array, dw: Array, db: Array | None,
@@ -51,10 +57,10 @@ def conv2d_backward_weight(kernel: Kernels, dy: Array, x: Array, dw: Array, db: 
     col = _columns(kernel, x, dw, stride, padding, dilation, dy)
     pixels, filters = _pixels(dy), _as_matrix(dw)
     for taps, oc in _groups(col, filters, groups):
-        kernel("gemm")(pixels[:, oc], col[:, taps], None, filters[oc],
+        kernel("gemm")(pixels[:, oc], col[:, taps], None, None, filters[oc],
                        True, False, 1.0, 0.0, False)
     if db is not None:
-        pixels.sum(axis=0, out=db)
+        kernel("column_sums")(pixels, db)
 
 
 def _columns(kernel: Kernels, x: Array, w: Array, stride: Size, padding: Size, dilation: Size,

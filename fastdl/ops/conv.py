@@ -12,6 +12,7 @@ from . import _im2col_conv
 from ._arrays import (
     Array,
     Pair,
+    Shaped,
     common,
     empty,
     empty_maps,
@@ -36,7 +37,7 @@ class _Window(NamedTuple):
     groups: int
 
 
-def _checked(operation: str, x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair,
+def checked(operation: str, x: Shaped, w: Shaped, stride: Pair, padding: Pair, dilation: Pair,
              groups: int) -> tuple[_Window, tuple[int, int, int, int]]:
     """The window, and the shape of the output."""
     if x.ndim != 4 or w.ndim != 4:
@@ -58,7 +59,7 @@ def _checked(operation: str, x: Array, w: Array, stride: Pair, padding: Pair, di
     return window, (x.shape[0], w.shape[0], *output)
 
 
-def _algorithm(operation: str, asked: str | None, x: Array, w: Array, window: _Window) -> str:
+def conv_algorithm(operation: str, asked: str | None, x: Shaped, w: Shaped, window: _Window) -> str:
     """The algorithm to run: the one of this call, or else the one set for all."""
     name = get_conv_algorithm() if asked is None else known_conv_algorithm(operation, asked)
     if name != "winograd":
@@ -72,7 +73,7 @@ def _algorithm(operation: str, asked: str | None, x: Array, w: Array, window: _W
     return "winograd" if x.dtype == np.float32 else "direct"
 
 
-def _kernel(name: str, x: Array, algorithm: str, backend: str | None) -> Callable[..., None]:
+def conv_kernel(name: str, x: Array, algorithm: str, backend: str | None) -> Callable[..., None]:
     """The kernel `name`, or what stands for it where im2col was asked for."""
     function = kernel(name, x, backend)
     if algorithm != "im2col":
@@ -114,15 +115,16 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, d
              [4.5, 4.5]]]])
     """
     x, w, b = common("conv2d", _MAPS, x=x, weight=w, bias=b)
-    window, shape = _checked("conv2d", x, w, stride, padding, dilation, groups)
+    window, shape = checked("conv2d", x, w, stride, padding, dilation, groups)
     if b is not None:
         expect_shape("conv2d", "bias", b, (w.shape[0],), "one for each output channel")
     if residual is not None:
         residual = maps_like("conv2d", "residual", residual, x, "x")
         expect_shape("conv2d", "residual", residual, shape, "the shape of the output")
-    algorithm = _algorithm("conv2d", algorithm, x, w, window)
+    algorithm = conv_algorithm("conv2d", algorithm, x, w, window)
     y = empty_maps(shape, x)
-    _kernel("conv2d", x, algorithm, backend)(x, w, b, residual, y, *window, bool(relu), algorithm)
+    run = conv_kernel("conv2d", x, algorithm, backend)
+    run(x, w, b, residual, y, *window, bool(relu), algorithm)
     return y
 
 
@@ -145,15 +147,16 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
     """
     name = "conv2d_backward"
     x, w = common(name, _MAPS, x=x, weight=w)
-    window, shape = _checked(name, x, w, stride, padding, dilation, groups)
+    window, shape = checked(name, x, w, stride, padding, dilation, groups)
     dy = maps_like(name, "dy", dy, x, "x")
     expect_shape(name, "dy", dy, shape, "the shape of the output")
-    algorithm = _algorithm(name, algorithm, x, w, window)
+    algorithm = conv_algorithm(name, algorithm, x, w, window)
     dw = empty(w.shape, w.dtype)
     db = np.empty(w.shape[:1], w.dtype) if bias else None
-    _kernel("conv2d_backward_weight", x, algorithm, backend)(dy, x, dw, db, *window, algorithm)
+    conv_kernel("conv2d_backward_weight", x, algorithm, backend)(dy, x, dw, db, *window, algorithm)
     dx = None
     if need_dx:
         dx = empty_maps(x.shape, x)
-        _kernel("conv2d_backward_input", x, algorithm, backend)(dy, w, dx, *window, algorithm)
+        run = conv_kernel("conv2d_backward_input", x, algorithm, backend)
+        run(dy, w, None, None, dx, *window, algorithm)
     return dx, dw, db

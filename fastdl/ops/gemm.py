@@ -3,8 +3,10 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from ..errors import ShapeError
-from ._arrays import Array, common, empty, expect_shape, has_rows, kernel, real_like
+from ._arrays import Array, Shaped, common, empty, expect_shape, has_rows, kernel, real_like
 
 
 def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha: float = 1.0,
@@ -54,7 +56,7 @@ def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha:
         out = empty((M, N), a.dtype)
     a, trans_a = _by_rows(a, trans_a)
     b, trans_b = _by_rows(b, trans_b)
-    kernel("gemm", a, backend)(a, b, bias, out, trans_a, trans_b, float(alpha), float(beta),
+    kernel("gemm", a, backend)(a, b, bias, None, out, trans_a, trans_b, float(alpha), float(beta),
                                bool(relu))
     return out
 
@@ -91,11 +93,12 @@ def linear(x: Any, w: Any, b: Any = None, *, relu: bool = False,
     array([[1.3]])
     """
     x, w, b = common("linear", x=x, w=w, b=b)
-    _check_linear("linear", x, w)
+    check_linear("linear", x, w)
     if b is not None:
         expect_shape("linear", "b", b, (w.shape[0],), "one for each row of w")
     y = empty((*x.shape[:-1], w.shape[0]), x.dtype)
-    kernel("gemm", x, backend)(_as_rows(x), w, b, _as_rows(y), False, True, 1.0, 0.0, bool(relu))
+    kernel("gemm", x, backend)(_as_rows(x), w, b, None, _as_rows(y), False, True, 1.0, 0.0,
+                               bool(relu))
     return y
 
 
@@ -104,18 +107,22 @@ def linear_backward(dy: Any, x: Any, w: Any, *, bias: bool = True, need_dx: bool
     """Gradients of `linear`: ``(dx, dw, db)``; ``dx`` or ``db`` is None when not asked for."""
     name = "linear_backward"
     x, w = common(name, x=x, w=w)
-    _check_linear(name, x, w)
+    check_linear(name, x, w)
     dy = real_like(name, "dy", dy, x, "x")
     expect_shape(name, "dy", dy, (*x.shape[:-1], w.shape[0]), "the shape of the output")
     product = kernel("gemm", x, backend)
     rows_x, rows_dy = _as_rows(x), _as_rows(dy)
     dw = empty(w.shape, w.dtype)
-    product(rows_dy, rows_x, None, dw, True, False, 1.0, 0.0, False)
+    product(rows_dy, rows_x, None, None, dw, True, False, 1.0, 0.0, False)
     dx = None
     if need_dx:
         dx = empty(x.shape, x.dtype)
-        product(rows_dy, w, None, _as_rows(dx), False, False, 1.0, 0.0, False)
-    return dx, dw, rows_dy.sum(axis=0) if bias else None
+        product(rows_dy, w, None, None, _as_rows(dx), False, False, 1.0, 0.0, False)
+    db = None
+    if bias:
+        db = np.empty(w.shape[:1], w.dtype)
+        kernel("column_sums", x, backend)(rows_dy, db)
+    return dx, dw, db
 
 
 def _as_rows(x: Array) -> Array:
@@ -123,7 +130,7 @@ def _as_rows(x: Array) -> Array:
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-def _check_linear(operation: str, x: Array, w: Array) -> None:
+def check_linear(operation: str, x: Shaped, w: Shaped) -> None:
     if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[-1]:
         raise ShapeError(f"{operation}: x (..., in) and w (out, in) do not fit: x {x.shape}, "
                          f"w {w.shape}")

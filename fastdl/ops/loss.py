@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ._arrays import Array, empty, expect_shape, kernel, real
+from ._arrays import Array, Shaped, empty, expect_shape, kernel, real
 
 
 def _rows(operation: str, name: str, x: Array) -> Array:
@@ -18,7 +18,7 @@ def _rows(operation: str, name: str, x: Array) -> Array:
     return x.reshape(len(x), -1)
 
 
-def _like(operation: str, name: str, t: Any, x: Array) -> Array:
+def _like(operation: str, name: str, t: Any, x: Shaped) -> Array:
     """Targets ready for a kernel. They are data, so any real dtype becomes x's."""
     t = np.asarray(t)
     if t.dtype.kind in "biu":
@@ -26,13 +26,13 @@ def _like(operation: str, name: str, t: Any, x: Array) -> Array:
     return real(operation, name, t).astype(x.dtype, copy=False)
 
 
-def _mean(losses: Array) -> float:
+def mean_loss(losses: Array) -> float:
     return float(np.add.reduce(losses, dtype=np.float64)) / losses.size
 
 
 # ---- softmax + cross-entropy ----
 
-def _targets(operation: str, x: Array, t: Any) -> tuple[str, Array]:
+def checked_targets(operation: str, x: Shaped, t: Any) -> tuple[str, Array]:
     """The kernel's suffix for this kind of targets, and the targets ready for it."""
     t = np.asarray(t)
     if t.shape == x.shape and t.ndim == 2:
@@ -76,10 +76,10 @@ def softmax_cross_entropy(x: Any, t: Any, *, return_probabilities: bool = False,
     """
     name = "softmax_cross_entropy"
     x = _scores(name, "x", x)
-    suffix, t = _targets(name, x, t)
+    suffix, t = checked_targets(name, x, t)
     p, losses = empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
     kernel(name + suffix, x, backend)(x, t, p, losses)
-    return (_mean(losses), p) if return_probabilities else _mean(losses)
+    return (mean_loss(losses), p) if return_probabilities else mean_loss(losses)
 
 
 def softmax_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
@@ -87,7 +87,7 @@ def softmax_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
     """Gradient of `softmax_cross_entropy` from the probabilities: ``(p - t) / N``."""
     name = "softmax_cross_entropy_backward"
     p = _scores(name, "p", p)
-    suffix, t = _targets(name, p, t)
+    suffix, t = checked_targets(name, p, t)
     dx = empty(p.shape, p.dtype)
     kernel(f"softmax_cross_entropy{suffix}_backward", p, backend)(p, t, dx, dloss / len(p))
     return dx
@@ -113,11 +113,11 @@ def softmax_cross_entropy_with_gradient(x: Any, t: Any, dloss: float = 1.0, *,
     """
     name = "softmax_cross_entropy_with_gradient"
     x = _scores(name, "x", x)
-    suffix, t = _targets(name, x, t)
+    suffix, t = checked_targets(name, x, t)
     dx, losses = empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
     run = kernel(f"softmax_cross_entropy{suffix}_with_gradient", x, backend)
     run(x, t, dx, losses, dloss / len(x))
-    return _mean(losses), dx
+    return mean_loss(losses), dx
 
 
 # ---- losses between arrays of one shape ----
@@ -152,7 +152,7 @@ def cross_entropy(p: Any, t: Any, eps: float = 1e-7, *, backend: str | None = No
     0.693147
     """
     p, t = _alike("cross_entropy", "p", p, t)
-    return _mean(_row_losses("cross_entropy", p, t, "p", backend, float(eps)))
+    return mean_loss(_row_losses("cross_entropy", p, t, "p", backend, float(eps)))
 
 
 def cross_entropy_backward(p: Any, t: Any, eps: float = 1e-7, dloss: float = 1.0, *,
@@ -170,7 +170,7 @@ def mse(y: Any, t: Any, *, backend: str | None = None) -> float:
     2.5
     """
     y, t = _alike("mse", "y", y, t)
-    return _mean(_row_losses("mse", y, t, "y", backend))
+    return mean_loss(_row_losses("mse", y, t, "y", backend))
 
 
 def mse_backward(y: Any, t: Any, dloss: float = 1.0, *, backend: str | None = None) -> Array:
@@ -187,7 +187,7 @@ def binary_cross_entropy(p: Any, t: Any, *, backend: str | None = None) -> float
     """
     p, t = _alike("binary_cross_entropy", "p", p, t)
     losses = _row_losses("binary_cross_entropy", p, t, "p", backend)
-    return _mean(losses) * len(p) / p.size
+    return mean_loss(losses) * len(p) / p.size
 
 
 def binary_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,

@@ -1,5 +1,6 @@
 """Max and average pooling over windows, and over whole feature maps."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from ._arrays import (
     is_channels_last,
     kernel,
     maps,
+    maps_like,
     pair,
     window_output,
 )
@@ -22,9 +24,9 @@ Shape: TypeAlias = tuple[int, int, int, int]
 _NO_DILATION = (1, 1)
 
 
-def _window(operation: str, size: tuple[int, int], kernel_size: Pair, stride: Pair | None,
+def checked_window(operation: str, size: Sequence[int], kernel_size: Pair, stride: Pair | None,
             padding: Pair, ceil_mode: bool):
-    """Kernel, stride and padding as pairs, and (OH, OW)."""
+    """Kernel, stride and padding as pairs, and (OH, OW), for maps of `size`."""
     kernel_size = pair(operation, "kernel_size", kernel_size, 1)
     stride = kernel_size if stride is None else pair(operation, "stride", stride, 1)
     padding = pair(operation, "padding", padding, 0)
@@ -35,14 +37,22 @@ def _window(operation: str, size: tuple[int, int], kernel_size: Pair, stride: Pa
     return (kernel_size, stride, padding), output
 
 
+def expect_cells(operation: str, name: str, shape: tuple[int, ...]) -> None:
+    """Raise unless this is the shape of feature maps with something to pool."""
+    if len(shape) != 4:
+        raise ShapeError(f"{operation}: {name} must have 4 dimensions, got {shape}")
+    if 0 in shape[2:]:
+        raise ShapeError(f"{operation}: {name} {shape} has no cells to pool")
+
+
 def _opened(operation: str, name: str, x: Any) -> Array:
-    x = maps(operation, name, x, ndim=4)
-    if 0 in x.shape[2:]:
-        raise ShapeError(f"{operation}: {name} {x.shape} has no cells to pool")
+    x = maps(operation, name, x)
+    expect_cells(operation, name, x.shape)
     return x
 
 
-def _argmax_dtype(cells: int) -> type:
+def argmax_dtype(cells: int) -> type:
+    """Of an index into a window of so many cells."""
     return np.uint8 if cells <= 256 else np.int32
 
 
@@ -88,27 +98,36 @@ def max_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     (4.0, 2)
     """
     x = _opened("max_pool2d", "x", x)
-    window, output = _window("max_pool2d", x.shape[2:], kernel_size, stride, padding, ceil_mode)
+    window, output = checked_window("max_pool2d", x.shape[2:], kernel_size, stride, padding,
+                                    ceil_mode)
     y = empty_maps((*x.shape[:2], *output), x)
     argmax = None
     if return_indices:
-        argmax = empty_maps(y.shape, x, _argmax_dtype(window[0][0] * window[0][1]))
+        argmax = empty_maps(y.shape, x, argmax_dtype(window[0][0] * window[0][1]))
     kernel("max_pool2d", x, backend)(x, y, argmax, *window)
     return (y, argmax) if return_indices else y
 
 
 def max_pool2d_backward(dy: Any, argmax: Any, x_shape: Shape,
                         kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
-                        ceil_mode: bool = False, *, backend: str | None = None) -> Array:
-    """Gradient of `max_pool2d`: each window's goes to the cell that `argmax` names."""
+                        ceil_mode: bool = False, *, y: Any = None,
+                        backend: str | None = None) -> Array:
+    """Gradient of `max_pool2d`: each window's goes to the cell that `argmax` names.
+
+    With `y`, the output, only the gradients of outputs above 0 do: then a ReLU right before or
+    after the pooling needs no backward pass of its own.
+    """
     name = "max_pool2d_backward"
     dy = maps(name, "dy", dy, ndim=4)
     x_shape = _x_shape(name, x_shape, dy)
-    window, output = _window(name, x_shape[2:], kernel_size, stride, padding, ceil_mode)
+    window, output = checked_window(name, x_shape[2:], kernel_size, stride, padding, ceil_mode)
     expect_shape(name, "dy", dy, (*x_shape[:2], *output), "the shape of the output")
-    argmax = _checked_argmax(name, argmax, dy, _argmax_dtype(window[0][0] * window[0][1]))
+    argmax = _checked_argmax(name, argmax, dy, argmax_dtype(window[0][0] * window[0][1]))
+    if y is not None:
+        y = maps_like(name, "y", y, dy, "dy")
+        expect_shape(name, "y", y, dy.shape, "the shape of dy")
     dx = empty_maps(x_shape, dy)
-    kernel(name, dy, backend)(dy, argmax, dx, *window)
+    kernel(name, dy, backend)(dy, argmax, y, dx, *window)
     return dx
 
 
@@ -124,7 +143,8 @@ def avg_pool2d(x: Any, kernel_size: Pair, stride: Pair | None = None, padding: P
     array([[[[2.5]]]])
     """
     x = _opened("avg_pool2d", "x", x)
-    window, output = _window("avg_pool2d", x.shape[2:], kernel_size, stride, padding, ceil_mode)
+    window, output = checked_window("avg_pool2d", x.shape[2:], kernel_size, stride, padding,
+                                    ceil_mode)
     y = empty_maps((*x.shape[:2], *output), x)
     kernel("avg_pool2d", x, backend)(x, y, *window, bool(count_include_pad))
     return y
@@ -137,7 +157,7 @@ def avg_pool2d_backward(dy: Any, x_shape: Shape, kernel_size: Pair,
     name = "avg_pool2d_backward"
     dy = maps(name, "dy", dy, ndim=4)
     x_shape = _x_shape(name, x_shape, dy)
-    window, output = _window(name, x_shape[2:], kernel_size, stride, padding, ceil_mode)
+    window, output = checked_window(name, x_shape[2:], kernel_size, stride, padding, ceil_mode)
     expect_shape(name, "dy", dy, (*x_shape[:2], *output), "the shape of the output")
     dx = empty_maps(x_shape, dy)
     kernel(name, dy, backend)(dy, dx, *window, bool(count_include_pad))

@@ -13,6 +13,7 @@ import numpy as np
 from layouts import channels_last
 
 from fastdl import ops
+from fastdl.ops import _arrays, conv
 
 _drawn: Counter[tuple] = Counter()
 NAN, INF = np.nan, np.inf
@@ -87,6 +88,12 @@ def poisoned(array):
     return array
 
 
+def gates(*shape):
+    """Outputs of a ReLU, and what else may decide whether a gradient passes."""
+    # A subnormal number counts as 0 on native backends, so there is none.
+    return fresh(shape).choice([NAN, INF, -INF, -0.0, 0.0, 1, -1, 1e-30, -1e-30], shape)
+
+
 def probabilities(*shape):
     return fresh(shape).dirichlet(np.ones(shape[-1]), shape[:-1])
 
@@ -94,6 +101,46 @@ def probabilities(*shape):
 LARGE = (70, 1001)                      # enough work for several threads, and an odd size
 SHAPES = {"typical": (3, 4, 5), "empty": (0, 4), "scalar": (), "one": (1,), "odd": (1, 37),
           "large": LARGE}
+
+
+# ---- layouts, sums ----
+
+MAPS = {
+    "typical": (2, 3, 5, 4), "1x1": (1, 1, 1, 1), "empty batch": (0, 3, 4, 4),
+    "no channels": (2, 0, 3, 3), "one channel": (2, 1, 9, 7), "two channels": (3, 2, 5, 37),
+    "four channels": (1, 4, 11, 19), "few channels": (2, 7, 6, 6), "one pixel": (5, 70, 1, 1),
+    "few pixels": (3, 40, 2, 3), "a vector": (2, 16, 4, 4), "odd": (2, 37, 7, 9),
+    "row": (2, 33, 131), "large": (4, 65, 40, 41), "large, few channels": (2, 3, 150, 151)}
+
+
+def to_planes(x, backend):
+    return ops.to_planes(channels_last(x), backend=backend)
+
+
+def copied(x, backend):
+    """Maps copied to such as lie alike."""
+    y = np.empty_like(x)
+    _arrays.kernel("copy_maps", x, backend)(x, y)
+    return y
+
+
+for name, shape in MAPS.items():
+    case("copy_maps", name, ops.to_channels_last, {"x": normal(*shape)})
+    case("copy_maps", f"{name}, to planes", to_planes, {"x": normal(*shape)})
+    case("copy_maps", f"{name}, alike", copied, {"x": normal(*shape)})
+case("copy_maps", "NaN and infinities", to_planes, {"x": poisoned(normal(2, 5, 6, 7))})
+
+
+def sum_of(backend, **arrays):
+    return ops.add(*arrays.values(), backend=backend)
+
+
+for name, shape in SHAPES.items():
+    case("add", name, sum_of, {"a": normal(*shape), "b": normal(*shape)})
+    case("add", f"{name}, three", sum_of, {key: normal(*shape) for key in "abc"}, terms=3)
+case("add", "NaN and infinities", sum_of, {"a": poisoned(normal(60)), "b": poisoned(normal(60))})
+case("add", "channels-last", sum_of,
+     {"a": channels_last(normal(2, 5, 6, 7)), "b": channels_last(normal(2, 5, 6, 7))})
 
 
 # ---- matrix product ----
@@ -131,8 +178,39 @@ for M, K, N in [(1, 20, 9), (17, 1, 5), (13, 31, 7), (131, 259, 101)]:
             case("gemm", f"slices {trans_a} {trans_b} {M}", product_of_slices,
                  {"a": normal(m + 3, k + 7), "b": normal(i + 3, j + 6)}, terms=K + 1,
                  trans_a=trans_a, trans_b=trans_b)
+
+
+def gated_product(a, b, bias, gate, backend, beta):
+    out = normal_of(gate)
+    _arrays.kernel("gemm", a, backend)(a, b, bias, gate[:, 2:-1], out, False, False, 1.0, beta,
+                                       False)
+    return out
+
+
+def column_sums(x, backend):
+    x = _arrays.real("column_sums", "x", x)
+    sums = np.empty(x.shape[1], x.dtype)
+    _arrays.kernel("column_sums", x, backend)(x, sums)
+    return sums
+
+
+def normal_of(gate):
+    """What a product is added to, of the shape of `gate` without its margins."""
+    M, N = gate.shape
+    return np.linspace(-1, 1, M * (N - 3), dtype=gate.dtype).reshape(M, N - 3)
+
+
+for M, K, N in [(9, 13, 5), (130, 300, 140), (1, 40, 70), (0, 3, 2), (20, 2100, 33)]:
+    for beta in (0.0, 1.0):
+        case("gemm", f"gated {M} {beta}", gated_product,
+             {"a": normal(M, K), "b": normal(K, N), "bias": normal(N),
+              "gate": gates(M, N + 3)}, terms=K + 2, beta=beta)
 case("gemm", "NaN and infinities", ops.gemm,
      {"a": poisoned(normal(20, 30)), "b": normal(30, 18)}, terms=30)
+for name, shape in {"typical": (5, 3), "tall": (9001, 3), "odd": (70, 1001), "wide": (3, 5000),
+                    "row": (1, 40), "no rows": (0, 7), "no columns": (4, 0)}.items():
+    case("column_sums", name, column_sums, {"x": normal(*shape)}, terms=shape[0] + 1)
+case("column_sums", "NaN and infinities", column_sums, {"x": poisoned(normal(9, 40))}, terms=9)
 case("gemm", "dense layer", ops.linear,
      {"x": normal(3, 5, 40), "w": normal(30, 40), "b": normal(30)}, terms=41)
 case("gemm", "dense layer, ReLU", ops.linear,
@@ -236,6 +314,30 @@ for name, (x_shape, w_shape, options) in CONV.items():
         for function, title in [(ops.conv2d, ""), (last["forward"], ", channels-last")]:
             case("conv2d", f"{name}, residual and ReLU, {algorithm}{title}", function, arrays,
                  terms=w[0].size + 2, relu=True, algorithm=algorithm, **options)
+
+
+def gradient_with(*, dy, w, gate, residual=None, shape, layout=np.array, algorithm="auto",
+                  backend, **options):
+    """dx of a ReLU's input, added to the gradient that is there already if there is one."""
+    dx = layout(np.full(shape, 77, dy.dtype) if residual is None else residual)
+    window, _ = conv._checked("", dx, w, *(options.get(key, default) for key, default in {
+        "stride": 1, "padding": 0, "dilation": 1, "groups": 1}.items()))
+    conv._kernel("conv2d_backward_input", dy, algorithm, backend)(
+        layout(dy), w, None if residual is None else dx, layout(gate), dx, *window, algorithm)
+    return dx
+
+
+for name, (x_shape, w_shape, options) in CONV.items():
+    arrays = {"dy": normal(*_output(x_shape, w_shape, **options)), "w": normal(*w_shape),
+              "gate": gates(*x_shape)}
+    winograd = w_shape[2:] == (3, 3) and not options.keys() & {"stride", "dilation", "groups"}
+    for layout in (np.array, channels_last):
+        for algorithm in ("direct", "im2col") + ("winograd",) * winograd:
+            for extra in ({}, {"residual": normal(*x_shape)}):
+                title = f"{name}, gated{', in place' * bool(extra)}, {algorithm}"
+                case("conv2d_backward_input", f"{title}, {layout.__name__}", gradient_with,
+                     arrays | extra, terms=w_shape[0] * w_shape[2] * w_shape[3] + 1,
+                     shape=x_shape, layout=layout, algorithm=algorithm, **options)
 _convolution("no bias", normal(2, 3, 6, 6), normal(4, 3, 3, 3), normal(2, 4, 4, 4), bias=False)
 for groups in (1, 2, 4):
     x, w, dy = normal(3, 4, 12, 13), normal(8, 4 // groups, 3, 3), normal(3, 8, 10, 11)
@@ -305,8 +407,9 @@ def _pooling(name, x, dy_values=normal, **options):
         y, argmax = ops.max_pool2d(x, **options, return_indices=True, backend="reference")
     dy = dy_values(*y.shape)
     case("max_pool2d", name, ops.max_pool2d, {"x": x}, return_indices=True, **options)
-    case("max_pool2d_backward", name, ops.max_pool2d_backward, {"dy": dy, "argmax": argmax},
-         terms=area + 1, x_shape=x.shape, **options)
+    for title, gate in [(name, {}), (f"{name}, gated", {"y": gates(*y.shape)})]:
+        case("max_pool2d_backward", title, ops.max_pool2d_backward,
+             {"dy": dy, "argmax": argmax} | gate, terms=area + 1, x_shape=x.shape, **options)
     for count in (True, False):
         title = f"{name}{'' if count else ', padding not counted'}"
         case("avg_pool2d", title, ops.avg_pool2d, {"x": x}, terms=area + 1,
@@ -498,6 +601,33 @@ case("dropout", "all but all dropped", ops.dropout, {"x": normal(9, 9)}, p=1 - 2
 case("dropout", "nothing dropped", ops.dropout, {"x": normal(9, 9)}, p=0.0, seed=5)
 case("dropout", "nearly all dropped", ops.dropout, {"x": normal(9, 9)}, p=1 - 2**-20, seed=5)
 case("dropout", "NaN and infinities", ops.dropout, {"x": poisoned(normal(5, 31))}, p=0.5, seed=9)
+
+# ---- images ----
+
+CROPS = {"rows": np.array([4, 0, 2, 2, 3]), "top": np.array([0, -2, 3, 1, 2]),
+         "left": np.array([1, -3, 4, 0, 2]), "mirror": np.array([0, 1, 1, 0, 1])}
+CROPS |= {"scale": np.array([0.5, -1.5, 2.0]), "shift": np.array([0.25, 1.0, -3.0]),
+          "fill": np.array([0.0, 7.0, NAN])}
+FAR = {"rows": np.zeros(6, int), "top": np.array([-2**63, 2**63 - 1, -4, 5, 0, 0]),
+       "left": np.array([0, 0, 0, 0, -2**63, 2**63 - 1]), "mirror": np.array([0, 1, 0, 1, 0, 1])}
+
+
+def images(name, x, size=None, **arrays):
+    case("crop_mirror_normalize", name, ops.crop_mirror_normalize, {"x": x, **arrays}, terms=4,
+         size=size)
+
+
+images("typical", normal(5, 3, 7, 9), (6, 8), **CROPS)
+images("bytes", fresh((5, 3, 7, 9)).integers(0, 256, (5, 3, 7, 9), np.uint8), (6, 8), **CROPS)
+images("larger than the image", normal(5, 3, 4, 5), (9, 11), **CROPS)
+images("one channel", normal(5, 1, 28, 28), (28, 28),
+       **CROPS | {key: CROPS[key][:1] for key in ("scale", "shift", "fill")})
+images("wide rows", normal(5, 3, 3, 70), (3, 67), **CROPS)
+images("far outside", normal(2, 3, 5, 4), (4, 6), **FAR)
+images("one pixel", normal(5, 3, 1, 1), (1, 1), **CROPS)
+images("nothing done", normal(2, 3, 4, 5))
+images("NaN and infinities", poisoned(normal(5, 3, 5, 4)), **CROPS)
+images("no images", normal(2, 3, 4, 5), rows=np.zeros(0, int))
 
 
 # ---- optimizers ----

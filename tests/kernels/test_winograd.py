@@ -39,7 +39,7 @@ def _expected(x, w, dy, padding):
     y, dx, dw = np.empty_like(dy), np.empty_like(x), np.empty_like(w)
     window = ((1, 1), padding, (1, 1), 1)
     reference.conv2d(x, w, None, None, y, *window, False, "direct")
-    reference.conv2d_backward_input(dy, w, dx, *window, "direct")
+    reference.conv2d_backward_input(dy, w, None, None, dx, *window, "direct")
     reference.conv2d_backward_weight(dy, x, dw, None, *window, "direct")
     return y, dx, dw
 

@@ -11,6 +11,15 @@ def test_add():
     np.testing.assert_array_equal(ops.add(A, B, B), [[21, 42]])
 
 
+def test_sum_has_the_layout_of_the_first_array():
+    planar = np.arange(24.0).reshape(1, 2, 3, 4)
+    last = ops.to_channels_last(planar)
+    for first, second in [(planar, last), (last, planar), (last, last)]:
+        total = ops.add(first, second)
+        assert total.strides == first.strides
+        np.testing.assert_array_equal(total, 2 * planar)
+
+
 def test_multiply():
     np.testing.assert_array_equal(ops.multiply(A, B), [[10, 40]])
 

@@ -20,7 +20,7 @@ cdef int prepare(fd_norm_args *args, x) except -1:
 
 cdef void *maps(array, fd_dtype dtype, x) except? NULL:
     """Data of an array of x's size and layout."""
-    return buffer(array.swapaxes(1, 2) if is_channels_last(x) else array, dtype, x.size)
+    return dense(array, dtype, x.size, is_channels_last(x))
 
 
 cdef void *optional_maps(array, fd_dtype dtype, x) except? NULL:

@@ -5,8 +5,6 @@ stay in a core's cache, and a weight gradient into parts that are added up, or b
 Where it is faster, or asked for, Winograd's algorithm runs (native/kernel_winograd.h).
 """
 
-import numpy as np
-
 cimport numpy as cnp
 from ..native._native cimport *
 
@@ -28,6 +26,7 @@ cdef double describe(fd_conv_args *args, fd_dtype dtype, object x, object w, obj
     cdef fd_window *window = &args.window
     set_window(window, x.shape, y.shape[2:], w.shape[2:], stride, padding, dilation)
     args.OC, args.groups = w.shape[0], groups
+    args.residual = args.gate = NULL
     args.channels_last = is_channels_last(x) or is_channels_last(y)
     if (args.groups < 1 or window.C % args.groups or args.OC % args.groups
             or w.shape[1] != window.C // args.groups):
@@ -114,10 +113,8 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
     args.b = optional1(b, dtype, args.OC)
     args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     args.y = maps4(y, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
-    args.residual = NULL
-    if residual is not None:
-        args.residual = maps4(residual, dtype, window.N, args.OC, window.OH, window.OW,
-                              args.channels_last)
+    args.residual = optional_maps4(residual, dtype, window.N, args.OC, window.OH, window.OW,
+                                   args.channels_last)
     args.relu = relu
     if is_pointwise(&args):
         pointwise(&args, dtype)
@@ -141,10 +138,10 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
     run(FD_conv2d, dtype, &args, args.groups * strips, work)
 
 
-def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorithm):
+def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm):
     """See reference.conv2d_backward_input."""
     if is_depthwise(dx, groups):
-        depthwise_backward_input(dy, w, dx, stride, padding, dilation)
+        depthwise_backward_input(dy, w, residual, gate, dx, stride, padding, dilation)
         return
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
@@ -156,6 +153,10 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
     args.w = buffer(w, dtype, w.size)
     args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     args.dx = maps4(dx, dtype, window.N, window.C, window.H, window.W, args.channels_last)
+    args.residual = optional_maps4(residual, dtype, window.N, window.C, window.H, window.W,
+                                   args.channels_last)
+    args.gate = optional_maps4(gate, dtype, window.N, window.C, window.H, window.W,
+                               args.channels_last)
     if is_pointwise(&args):
         pointwise_backward_input(&args, dtype)
         return
@@ -165,6 +166,7 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
         job.C, job.H, job.W, job.PH = args.OC, window.OH, window.OW, 2 - window.PH
         job.OC, job.OH, job.OW, job.PW = window.C, window.H, window.W, 2 - window.PW
         job.x, job.w, job.y, job.turned = args.dy, args.w, args.dx, True
+        job.residual, job.gate = args.residual, args.gate
         correlate_by_winograd(&job, work)
         return
     flatten(&args)
@@ -192,7 +194,7 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     cdef double work = describe(&args, dtype, x, dw, dy, stride, padding, dilation, groups)
     cdef fd_window *window = &args.window
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t sums, strips, m
+    cdef Py_ssize_t sums, strips, m, of_dw
     cdef fd_winograd_args job
     args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
@@ -221,14 +223,13 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
         else:
             args.channel_parts = threads
     if args.dw_parts > 1:
-        all_dw = np.empty((args.dw_parts, *dw.shape), dw.dtype)
-        args.dw = buffer(all_dw, dtype, all_dw.size)
+        of_dw = args.dw_parts * dw.nbytes
+        args.dw = shared_scratch(of_dw + args.dw_parts * args.OC * dw.itemsize)
         if db is not None:
-            all_db = np.empty((args.dw_parts, *db.shape), db.dtype)
-            args.db = buffer(all_db, dtype, all_db.size)
+            args.db = <char *> args.dw + of_dw
     run(FD_conv2d_backward_weight, dtype, &args,
         args.dw_parts * args.groups * args.channel_parts, work)
     if args.dw_parts > 1:
-        all_dw.sum(axis=0, out=dw)
+        sum_columns(args.dw, args.dw_parts, dw.size, 1, cnp.PyArray_DATA(dw), dtype)
         if db is not None:
-            all_db.sum(axis=0, out=db)
+            sum_columns(args.db, args.dw_parts, args.OC, 1, cnp.PyArray_DATA(db), dtype)

@@ -1,6 +1,9 @@
 """Depthwise convolution (native/kernel_depthwise.h): how its work is described and cut."""
 
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
+
+cdef enum:
+    VECTOR_BYTES = 64       # of the longest vectors, and a multiple of all
 
 
 cdef double describe_depthwise(fd_depthwise_args *args, fd_dtype dtype, object x, object w,
@@ -34,20 +37,26 @@ cdef depthwise(x, w, b, residual, y, stride, padding, dilation, bint relu):
     cdef double work = describe_depthwise(&args, dtype, x, w, y, stride, padding, dilation)
     args.x = cnp.PyArray_DATA(x)
     args.b = optional1(b, dtype, args.OC)
-    if residual is not None:
-        args.residual = maps4(residual, dtype, args.window.N, args.OC, args.window.OH,
-                              args.window.OW, args.channels_last)
+    args.residual = optional_maps4(residual, dtype, args.window.N, args.OC, args.window.OH,
+                                   args.window.OW, args.channels_last)
     args.y = cnp.PyArray_DATA(y)
     args.relu = relu
     run(FD_conv2d_depthwise, dtype, &args, args.window.N * args.row_cells, work)
 
 
-cdef depthwise_backward_input(dy, w, dx, stride, padding, dilation):
+cdef depthwise_backward_input(dy, w, residual, gate, dx, stride, padding, dilation):
     cdef fd_depthwise_args args
     cdef fd_dtype dtype = dtype_of(dy)
     cdef double work = describe_depthwise(&args, dtype, dx, w, dy, stride, padding, dilation)
     args.dy = cnp.PyArray_DATA(dy)
     args.dx = cnp.PyArray_DATA(dx)
+    args.residual = optional_maps4(residual, dtype, args.window.N, args.window.C, args.window.H,
+                                   args.window.W, args.channels_last)
+    args.gate = optional_maps4(gate, dtype, args.window.N, args.window.C, args.window.H,
+                               args.window.W, args.channels_last)
+    if args.residual == args.dx and args.window.C * dx.itemsize % VECTOR_BYTES:
+        # The last vector of channels overlaps the one before, and would find its sums.
+        args.residual = memcpy(shared_scratch(dx.nbytes), args.dx, dx.nbytes)
     run(FD_conv2d_depthwise_backward_input, dtype, &args, args.window.N * args.row_cells, work)
 
 
@@ -61,8 +70,9 @@ cdef depthwise_backward_weight(dy, x, dw, db, stride, padding, dilation):
     args.x = cnp.PyArray_DATA(x)
     args.dw = cnp.PyArray_DATA(dw)
     args.db = <void *> optional1(db, dtype, args.OC)
-    sums = np.zeros((args.image_cells, multiplier, taps + 1, C), dw.dtype)
-    args.sums = cnp.PyArray_DATA(sums)
+    cdef Py_ssize_t sums = args.image_cells * multiplier * (taps + 1) * C
+    args.sums = shared_scratch(sums * dw.itemsize)
+    memset(args.sums, 0, sums * dw.itemsize)    # where there are no outputs, nobody writes them
     run(FD_conv2d_depthwise_backward_weight, dtype, &args,
         args.image_cells * args.channel_cells, work)
-    run(FD_conv2d_depthwise_weight_store, dtype, &args, C, sums.size)
+    run(FD_conv2d_depthwise_weight_store, dtype, &args, C, sums)

@@ -61,7 +61,7 @@ def _few_products(w, row, grid, base, offsets, sums, sums_at, rows, columns):
 
 
 @helper
-def _store_row(sums, bias, residual, out, at, step, relu):
+def _store_row(sums, bias, residual, gate, out, at, step, relu):
     """Write what belongs into one row of pixels."""
     zero = sums.dtype.type(0)
     for j in range(sums.size):
@@ -69,10 +69,14 @@ def _store_row(sums, bias, residual, out, at, step, relu):
     if residual.size:
         line = residual[at:]
         for j in range(sums.size):
-            sums[j] += line[j]
+            sums[j] += line[j * step]
     if relu:
         for j in range(sums.size):
             sums[j] = zero if sums[j] < 0 else sums[j]
+    if gate.size:
+        line = gate[at:]
+        for j in range(sums.size):
+            sums[j] = zero if line[j * step] <= zero else sums[j]
     if step == 1:
         target = out[at:at + sums.size]
         for j in range(sums.size):
@@ -83,21 +87,22 @@ def _store_row(sums, bias, residual, out, at, step, relu):
 
 
 @helper
-def _store(sums, bias, residual, out, at, row_step, column_step, pitch, OW, pixel, columns, relu):
+def _store(sums, bias, residual, gate, out, at, row_step, column_step, pitch, OW, pixel, columns,
+           relu):
     """Write the pixels of one channel of one image; those between the rows are left out."""
     done = 0
     while done < columns:
         row, ow = (pixel + done) // pitch, (pixel + done) % pitch
         run = min(columns - done, pitch - ow)
         if ow < OW:
-            _store_row(sums[done:done + min(run, OW - ow)], bias, residual, out,
+            _store_row(sums[done:done + min(run, OW - ow)], bias, residual, gate, out,
                        at + row * row_step + ow * column_step, column_step, relu)
         done += run
 
 
 @helper
-def _blocks(grid, grid_steps, w, offsets, bias, residual, out, out_steps, shape, relu, thread,
-            threads):
+def _blocks(grid, grid_steps, w, offsets, bias, residual, gate, out, out_steps, shape, relu,
+            thread, threads):
     """Blocks of (filters of a group, pixels on the grid); small images are taken together."""
     N, groups, R, OH, OW = shape
     image, group, pitch = grid_steps
@@ -134,16 +139,21 @@ def _blocks(grid, grid_steps, w, offsets, bias, residual, out, out_steps, shape,
             shift = bias[channel] if bias.size else out.dtype.type(0)
             for m in range(images):
                 at = i * COLUMNS + m * width
-                _store(sums[at:at + columns], shift, residual, out,
+                _store(sums[at:at + columns], shift, residual, gate, out,
                        start + (n + m) * out_image + channel * out_channel, row_step, column_step,
                        pitch, OW, pixel, columns, relu)
 
 
 @parallel
-def _correlate(grid, grid_steps, w, offsets, bias, residual, out, out_steps, shape, relu, threads):
+def _correlate(grid, grid_steps, w, offsets, bias, residual, gate, out, out_steps, shape, relu,
+               threads):
     for thread in prange(threads):
-        _blocks(grid, grid_steps, w, offsets, bias, residual, out, out_steps, shape, relu,
+        _blocks(grid, grid_steps, w, offsets, bias, residual, gate, out, out_steps, shape, relu,
                 np.intp(thread), threads)
+
+
+def _optional_maps(maps, dtype):
+    return const(optional(None if maps is None else maps.reshape(-1), dtype))
 
 
 @planar("y")
@@ -151,11 +161,10 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
     N, OC, OH, OW = y.shape
     if not N:
         return
-    nothing = np.empty(0, y.dtype)
     grid, offsets = forward_grid(x, w.shape[2:], stride, padding, dilation, (OH, OW))
     _correlate(grid.data, (grid.image, w.shape[1] * grid.channel, grid.pitch),
                const(w.reshape(-1)), offsets(w.shape[1]), const(optional(b, y.dtype)),
-               const(nothing if residual is None else residual.reshape(-1)), y.reshape(-1),
+               _optional_maps(residual, y.dtype), _optional_maps(None, y.dtype), y.reshape(-1),
                (0, OC * OH * OW, OH * OW, OW, 1), (N, groups, OC // groups, OH, OW), bool(relu),
                get_num_threads())
 
@@ -173,7 +182,7 @@ def _turn(w, turned, taps_h, taps_w):
 
 
 @planar("dx")
-def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorithm):
+def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm):
     N, C, H, W = dx.shape
     OC, c, KH, KW = w.shape
     if not N:
@@ -182,7 +191,7 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
         backward_axis(*axis) for axis in zip((H, W), (KH, KW), dy.shape[2:], stride, padding,
                                              dilation, strict=True))
     grid, oc = lay_out(dy, rows, columns), OC // groups
-    nothing = const(np.empty(0, dx.dtype))
+    residual, gate = _optional_maps(residual, dx.dtype), _optional_maps(gate, dx.dtype)
     channels = np.arange(oc)[:, None, None] * grid.channel
     for h in phases_h:
         for v in phases_w:
@@ -190,8 +199,8 @@ def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorith
             _turn(const(w.reshape(groups, oc, c, KH, KW)), turned, h.taps, v.taps)
             offsets = channels + h.places[:, None] * grid.pitch + v.places
             _correlate(grid.data, (grid.image, oc * grid.channel, grid.pitch),
-                       const(turned.reshape(-1)), offsets.reshape(-1), nothing, nothing,
-                       dx.reshape(-1),
+                       const(turned.reshape(-1)), offsets.reshape(-1),
+                       _optional_maps(None, dx.dtype), residual, gate, dx.reshape(-1),
                        (h.start * W + v.start, C * H * W, H * W, h.stride * W, v.stride),
                        (N, groups, c, h.length, v.length), False, get_num_threads())
 

@@ -37,6 +37,7 @@ cdef int pointwise_backward_input(fd_conv_args *args, fd_dtype dtype) except -1:
     """dx = dy w"""
     cdef fd_gemm_args product = matrices(args.dy, args.w, args.dx, pixels(args), args.window.C,
                                          args.OC, False, False)
+    product.start, product.gate, product.gate_row = args.residual, args.gate, args.window.C
     return multiply(&product, dtype)
 
 

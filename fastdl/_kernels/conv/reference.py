@@ -10,10 +10,12 @@ Shapes
     x  (N, C, H, W)
     w  (OC, C / groups, KH, KW)
     b  (OC,) or None
-    residual  (N, OC, OH, OW) or None
+    residual  of the shape of y, backward of dx, or None; backward it may be dx itself
+    gate  (N, C, H, W) or None: x, where that is the output of a ReLU, whose backward pass is then
+          done with; NaN in it lets a gradient pass
     y  (N, OC, OH, OW),  OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1
 
-x, residual, y, dy, dx are feature maps, all of them planar or all of them channels-last.
+x, residual, gate, y, dy, dx are feature maps, all of them planar or all of them channels-last.
 ``stride``, ``padding``, ``dilation`` are pairs (height, width). Depthwise is groups == C.
 ``algorithm`` is "auto", "direct" or "winograd"; a backend that knows only one ignores it.
 Where `w` holds NaN or infinities, which further cells of ``y`` and ``dx`` that meet the padding
@@ -50,12 +52,17 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
         np.maximum(y, 0, out=y)
 
 
-def conv2d_backward_input(dy, w, dx, stride, padding, dilation, groups, algorithm):
-    """Fill `dx`, the gradient of the input."""
+def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm):
+    """Fill `dx`, the gradient of the input, plus `residual`; 0 where `gate` is not above 0."""
+    added = None if residual is None else residual.copy()       # it may be dx
     for c, oc in _groups(dx.shape[1], w.shape[0], groups):
         # (N, OCg, OH, OW) times (OCg, Cg, KH, KW) -> (N, OH, OW, Cg, KH, KW)
         fields = np.tensordot(dy[:, oc], w[oc], axes=((1,), (0,)))
         scatter_windows(fields.transpose(0, 3, 1, 2, 4, 5), dx[:, c], stride, padding, dilation)
+    if added is not None:
+        dx += added
+    if gate is not None:
+        dx[gate <= 0] = 0
 
 
 def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):

@@ -41,7 +41,26 @@ cdef int multiply(fd_gemm_args *args, fd_dtype dtype) except -1:
     return 0
 
 
-def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, relu):
+def column_sums(x, sums):
+    """See reference.column_sums."""
+    cdef fd_dtype dtype = dtype_of(x)
+    cdef Py_ssize_t rows, columns, parts = 1
+    cdef void *own
+    cdef void *given
+    cdef void *apart
+    rows, columns = x.shape
+    given, own = buffer2(x, dtype, rows, columns), buffer1(sums, dtype, columns)
+    if columns < FD_SUMS_BLOCK and rows > FD_SUMS_BLOCK:        # too few columns to share out
+        parts = threads_for(<double> x.size)
+    if parts > 1:
+        apart = shared_scratch(parts * columns * x.itemsize)
+        sum_columns(given, rows, columns, parts, apart, dtype)
+        sum_columns(apart, parts, columns, 1, own, dtype)
+    else:
+        sum_columns(given, rows, columns, 1, own, dtype)
+
+
+def gemm(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
     """See reference.gemm."""
     cdef fd_gemm_args args
     cdef fd_dtype dtype = dtype_of(out)
@@ -56,5 +75,8 @@ def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, relu):
     args.b = matrix(b, dtype, rows, columns, &args.b_row)
     args.bias = optional1(bias, dtype, args.N)
     args.out = matrix(out, dtype, args.M, args.N, &args.out_row)
+    args.gate = NULL
+    if gate is not None:
+        args.gate = matrix(gate, dtype, args.M, args.N, &args.gate_row)
     args.start = args.out if args.beta != 0 else NULL
     multiply(&args, dtype)

@@ -23,6 +23,8 @@ from ._numba_tile import (
 
 FEW_ROWS = 4                    # with no more of them, a tile would be mostly empty
 
+_SUMS_BLOCK = 64                # columns that a thread sums up at once
+
 # Rows of a block of b begin in different sets of the first-level cache.
 _LINE = COLUMNS + 16
 
@@ -91,7 +93,8 @@ def _many_products(a, a_step, trans_a, b, b_step, trans_b, K, row, column, sums,
 
 
 @helper
-def _store(sums, bias, out, out_step, row, column, rows, columns, alpha, beta, relu):
+def _store(sums, bias, gate, gate_step, out, out_step, row, column, rows, columns, alpha, beta,
+           relu):
     """Write a block of `out`; `out` is read only when beta is not 0."""
     zero = sums.dtype.type(0)
     for i in range(rows):
@@ -108,15 +111,18 @@ def _store(sums, bias, out, out_step, row, column, rows, columns, alpha, beta, r
                 s[j] += bias[column + j]
         if relu:
             for j in range(columns):
-                target[j] = zero if s[j] < 0 else s[j]
-        else:
+                s[j] = zero if s[j] < 0 else s[j]
+        if gate.size:
+            line = gate[(row + i) * gate_step + column:]
             for j in range(columns):
-                target[j] = s[j]
+                s[j] = zero if line[j] <= zero else s[j]
+        for j in range(columns):
+            target[j] = s[j]
 
 
 @helper
-def _blocks(a, a_step, trans_a, b, b_step, trans_b, bias, out, out_step, shape, alpha, beta, relu,
-            thread, threads):
+def _blocks(a, a_step, trans_a, b, b_step, trans_b, bias, gate, gate_step, out, out_step, shape,
+            alpha, beta, relu, thread, threads):
     """The blocks of one thread: every `threads`-th of them."""
     M, N, K = shape
     few = M <= FEW_ROWS
@@ -136,15 +142,16 @@ def _blocks(a, a_step, trans_a, b, b_step, trans_b, bias, out, out_step, shape, 
         else:
             _many_products(a, a_step, trans_a, b, b_step, trans_b, K, row, column, sums, rows,
                            columns, a_block, b_block, offsets)
-        _store(sums, bias, out, out_step, row, column, rows, columns, alpha, beta, relu)
+        _store(sums, bias, gate, gate_step, out, out_step, row, column, rows, columns, alpha,
+               beta, relu)
 
 
 @parallel
-def _gemm(a, a_step, trans_a, b, b_step, trans_b, bias, out, out_step, shape, alpha, beta, relu,
-          threads):
+def _gemm(a, a_step, trans_a, b, b_step, trans_b, bias, gate, gate_step, out, out_step, shape,
+          alpha, beta, relu, threads):
     for thread in prange(threads):
-        _blocks(a, a_step, trans_a, b, b_step, trans_b, bias, out, out_step, shape, alpha, beta,
-                relu, np.intp(thread), threads)
+        _blocks(a, a_step, trans_a, b, b_step, trans_b, bias, gate, gate_step, out, out_step,
+                shape, alpha, beta, relu, np.intp(thread), threads)
 
 
 def _flat(matrix):
@@ -157,11 +164,28 @@ def _flat(matrix):
         matrix, ((rows - 1) * step + columns,), (matrix.itemsize,)), step
 
 
-def gemm(a, b, bias, out, trans_a, trans_b, alpha, beta, relu):
+def gemm(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
     if not out.size:
         return
     real, K = out.dtype.type, a.shape[0] if trans_a else a.shape[1]
     (a, a_step), (b, b_step), (out, out_step), shape = _flat(a), _flat(b), _flat(out), out.shape
+    gate, gate_step = _flat(np.empty((0, 0), out.dtype) if gate is None else gate)
     _gemm(const(a), a_step, bool(trans_a), const(b), b_step, bool(trans_b),
-          const(optional(bias, out.dtype)), out, out_step, (*shape, K), real(alpha), real(beta),
-          bool(relu), get_num_threads())
+          const(optional(bias, out.dtype)), const(gate), gate_step, out, out_step, (*shape, K),
+          real(alpha), real(beta), bool(relu), get_num_threads())
+
+
+@parallel
+def _column_sums(x, sums):
+    for block in prange(-(-sums.size // _SUMS_BLOCK)):
+        first = np.intp(block) * _SUMS_BLOCK
+        total = sums[first:first + _SUMS_BLOCK]
+        total[:] = 0
+        for i in range(x.shape[0]):
+            row = x[i, first:first + _SUMS_BLOCK]
+            for j in range(total.size):
+                total[j] += row[j]
+
+
+def column_sums(x, sums):
+    _column_sums(const(x), sums)

@@ -1,6 +1,6 @@
 """What the Cython kernels share: the native declarations, checked buffers, and `run`."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from "fastdl_native.h" nogil:
     enum fd_dtype:
@@ -8,6 +8,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
+        FD_copy_maps, FD_add, FD_column_sums
         FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
@@ -34,6 +35,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_cross_entropy, FD_cross_entropy_backward, FD_mse, FD_mse_backward
         FD_binary_cross_entropy, FD_binary_cross_entropy_backward
         FD_dropout, FD_dropout_channels_last
+        FD_crop_mirror_normalize
         FD_sgd_update, FD_momentum_update, FD_nesterov_update, FD_adagrad_update
         FD_adadelta_update, FD_rmsprop_update, FD_adam_update, FD_adamw_update, FD_nadam_update
 
@@ -45,8 +47,9 @@ cdef extern from "fastdl_native.h" nogil:
         const void *b
         const void *bias
         const void *start
+        const void *gate
         void *out
-        Py_ssize_t M, N, K, a_row, b_row, out_row
+        Py_ssize_t M, N, K, a_row, b_row, gate_row, out_row
         bint trans_a, trans_b, relu, stream
         double alpha, beta
         void *packed
@@ -64,6 +67,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *w
         const void *b
         const void *residual
+        const void *gate
         const void *dy
         void *y
         void *dx
@@ -86,6 +90,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *b
         const void *dy
         const void *residual
+        const void *gate
         bint relu
         void *y
         void *dx
@@ -100,6 +105,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *w
         const void *b
         const void *residual
+        const void *gate
         const void *dy
         void *y
         void *dw
@@ -116,6 +122,7 @@ cdef extern from "fastdl_native.h" nogil:
     ctypedef struct fd_pool_args:
         fd_window window
         const void *x
+        const void *gate
         void *y
         void *argmax
         int argmax_bytes
@@ -131,6 +138,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *weight
         const void *bias
         const void *residual
+        const void *gate
         const void *dy
         void *y
         void *dx
@@ -155,6 +163,21 @@ cdef extern from "fastdl_native.h" nogil:
         double slope
         bint stream
 
+    ctypedef struct fd_sums_args:
+        const void *x
+        void *sums
+        Py_ssize_t rows, columns, row_parts
+
+    enum:
+        FD_SUMS_BLOCK
+
+    ctypedef struct fd_layout_args:
+        const void *x
+        void *y
+        Py_ssize_t C, L
+        bint to_pixels
+        Py_ssize_t parts
+
     ctypedef struct fd_loss_args:
         Py_ssize_t columns
         const void *x
@@ -171,6 +194,19 @@ cdef extern from "fastdl_native.h" nogil:
         uint64_t seed
         uint32_t threshold
         double scale
+
+    ctypedef struct fd_image_args:
+        const void *x
+        const int64_t *rows
+        const int64_t *top
+        const int64_t *left
+        const int64_t *mirror
+        const void *scale
+        const void *shift
+        const void *fill
+        void *y
+        Py_ssize_t C, H, W, OH, OW
+        bint x_bytes, x_channels_last, y_channels_last
 
     ctypedef struct fd_parameter:
         void *w
@@ -215,8 +251,13 @@ cdef void *maps4(object array, fd_dtype dtype, Py_ssize_t N, Py_ssize_t C, Py_ss
                  Py_ssize_t W, bint channels_last) except? NULL
 cdef bint is_channels_last(object array) except -1
 
+# The same for arrays of any rank, of which only the layout and the size count.
+cdef void *dense(object array, fd_dtype dtype, Py_ssize_t size, bint channels_last) except? NULL
+
 # The same, or NULL for None.
 cdef void *optional1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL
+cdef void *optional_maps4(object array, fd_dtype dtype, Py_ssize_t N, Py_ssize_t C, Py_ssize_t H,
+                          Py_ssize_t W, bint channels_last) except? NULL
 
 # The same for integers of `itemsize` bytes: labels and argmax.
 cdef void *integers(object array, Py_ssize_t size, int itemsize) except? NULL
@@ -237,3 +278,7 @@ cdef void *shared_scratch(size_t bytes) except NULL
 # Run the kernel over [0, items), split over as many threads as `work` is worth.
 cdef int run(fd_kernel kernel, fd_dtype dtype, const void *args, Py_ssize_t items,
              double work) except -1
+
+# Fill sums (row_parts, columns) with those of the columns of each part of the rows of x.
+cdef int sum_columns(const void *x, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t row_parts,
+                     void *sums, fd_dtype dtype) except -1

@@ -108,6 +108,11 @@ cdef void *matrix(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1,
     return cnp.PyArray_DATA(array)
 
 
+cdef void *optional_maps4(object array, fd_dtype dtype, Py_ssize_t N, Py_ssize_t C, Py_ssize_t H,
+                          Py_ssize_t W, bint channels_last) except? NULL:
+    return NULL if array is None else maps4(array, dtype, N, C, H, W, channels_last)
+
+
 cdef bint is_channels_last(object array) except -1:
     return (isinstance(array, cnp.ndarray) and cnp.PyArray_NDIM(array) > 2
             and not cnp.PyArray_IS_C_CONTIGUOUS(array)
@@ -120,6 +125,12 @@ cdef void *maps4(object array, fd_dtype dtype, Py_ssize_t N, Py_ssize_t C, Py_ss
     if channels_last:
         return buffer4(array.transpose(0, 2, 3, 1), dtype, N, H, W, C)
     return buffer4(array, dtype, N, C, H, W)
+
+
+cdef void *dense(object array, fd_dtype dtype, Py_ssize_t size, bint channels_last) except? NULL:
+    if channels_last:
+        array = array.swapaxes(1, 2) if array.ndim == 3 else array.transpose(0, 2, 3, 1)
+    return buffer(array, dtype, size)
 
 
 cdef void *optional1(object array, fd_dtype dtype, Py_ssize_t n0) except? NULL:
@@ -179,6 +190,16 @@ cdef int run(fd_kernel kernel, fd_dtype dtype, const void *args, Py_ssize_t item
     if failed:
         raise MemoryError("native kernel: no memory for a thread's scratch")
     return 0
+
+
+cdef int sum_columns(const void *x, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t row_parts,
+                     void *sums, fd_dtype dtype) except -1:
+    cdef fd_sums_args args
+    args.x, args.sums = x, sums
+    args.rows, args.columns, args.row_parts = rows, columns, row_parts
+    return run(FD_column_sums, dtype, &args,
+               row_parts * ((columns + FD_SUMS_BLOCK - 1) // FD_SUMS_BLOCK),
+               <double> rows * columns)
 
 
 # ---- the module's own face, used by fastdl.backend ----

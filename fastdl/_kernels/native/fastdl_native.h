@@ -77,9 +77,10 @@ typedef struct {
 typedef struct {
     const void *a, *b, *bias;
     const void *start;                  /* NULL, or added: `out` as it was, or what lies alike */
+    const void *gate;                   /* NULL, or M x N: out is 0 where this is not above 0 */
     void *out;
     ptrdiff_t M, N, K;
-    ptrdiff_t a_row, b_row, out_row;    /* between rows as they lie in memory */
+    ptrdiff_t a_row, b_row, gate_row, out_row;  /* between rows as they lie in memory */
     int trans_a, trans_b, relu;
     int stream;                         /* `out` past the caches */
     double alpha, beta;                 /* of the product, and of `out` where that is `start` */
@@ -97,7 +98,8 @@ typedef struct {
 
 typedef struct {
     fd_window window;
-    const void *x, *w, *b, *residual, *dy;      /* inputs of the pass, the others NULL */
+    const void *x, *w, *b, *dy;         /* inputs of the pass, the others NULL */
+    const void *residual, *gate;        /* NULL, or like y or dx: added; and 0 where not above 0 */
     void *y, *dx, *dw, *db;             /* outputs of the pass, the others NULL */
     ptrdiff_t OC, groups;
     int channels_last, relu;
@@ -116,7 +118,7 @@ typedef struct {
     ptrdiff_t N, C, H, W, OC, OH, OW;   /* maps that are read, maps that are written */
     ptrdiff_t PH, PW;
     ptrdiff_t m;                        /* a tile has m x m outputs: 2 or 4 */
-    const void *x, *w, *b, *residual, *dy;
+    const void *x, *w, *b, *residual, *gate, *dy;
     void *y, *dw, *db;
     int channels_last, relu;
     int turned;                         /* w is (C, OC, 3, 3), and its taps are taken backwards */
@@ -134,7 +136,8 @@ typedef struct {
     ptrdiff_t OC;                       /* a multiple of C */
     int channels_last;                  /* all maps are */
     const void *x, *w, *b, *dy;         /* inputs of the pass, the others NULL */
-    const void *residual;               /* added to y, before relu; NULL or maps apart from y */
+    const void *residual, *gate;        /* like y or dx, as above; where the residual is dx, the
+                                           channels are whole vectors */
     int relu;
     void *y, *dx, *dw, *db;             /* db may be NULL */
     void *sums;                         /* (image_cells, OC / C, KH KW + 1, C): a part of the sums
@@ -146,6 +149,7 @@ typedef struct {
 typedef struct {
     fd_window window;
     const void *x;                      /* x, or dy on the way back */
+    const void *gate;                   /* NULL, or like dy, which counts as 0 where not above 0 */
     void *y;                            /* y, or dx on the way back */
     void *argmax;                       /* may be NULL on the way forward */
     int argmax_bytes;                   /* 1 or 4 */
@@ -172,8 +176,27 @@ typedef struct {
     int stream;                         /* y or dx past the caches */
 } fd_norm_args;
 
+/* The sums of the columns of each part of the rows. */
 typedef struct {
-    const void *x, *dy;                 /* x is the saved input or output on the way back */
+    const void *x;                      /* (rows, columns) */
+    void *sums;                         /* (row_parts, columns) */
+    ptrdiff_t rows, columns, row_parts; /* items: row_parts times blocks of columns */
+} fd_sums_args;
+
+enum { FD_SUMS_BLOCK = 256 };           /* columns; the last block may have fewer */
+
+/* From planes (N, C, L) to pixels (N, L, C), or from those to planes. */
+typedef struct {
+    const void *x;
+    void *y;
+    ptrdiff_t C, L;
+    int to_pixels;
+    ptrdiff_t parts;                    /* how the pixels of an image are cut into items */
+} fd_layout_args;
+
+typedef struct {
+    const void *x, *dy;                 /* x is the saved input or output on the way back; both are
+                                           terms of a sum */
     void *y;                            /* y, or dx */
     ptrdiff_t columns;                  /* softmax only */
     double slope;                       /* leaky ReLU only */
@@ -196,6 +219,17 @@ typedef struct {
     uint32_t threshold;                 /* kept when word >= threshold */
     double scale;
 } fd_dropout_args;
+
+typedef struct {
+    const void *x;
+    const int64_t *rows;                /* of x, one for each image of y; all of them exist */
+    const int64_t *top, *left, *mirror; /* of each image of y */
+    const void *scale, *shift, *fill;
+    void *y;
+    ptrdiff_t C, H, W, OH, OW;
+    int x_bytes;                        /* x holds uint8_t, not the dtype */
+    int x_channels_last, y_channels_last;
+} fd_image_args;
 
 /* One parameter of a network, with what its update reads and writes. */
 typedef struct {

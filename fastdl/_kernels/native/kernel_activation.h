@@ -1,4 +1,4 @@
-/* Activations, elementwise; softmax by rows. Items: elements, or rows. */
+/* Activations, and sums of two arrays, elementwise; softmax by rows. Items: elements, or rows. */
 
 /* A kernel that maps vectors of x, and of dy where it needs them, to y. */
 #define ELEMENTWISE(name, formula)                                                                \
@@ -27,22 +27,21 @@
             K(write)(y + i, K(name##_of)(K(load)(x + i), K(load)(dy + i), slope), stream);        \
         K(name##_some)(x + i, dy + i, y + i, end - i, slope);                                     \
     }
-#define ZERO ((V){0})
-#define SIX (ZERO + 6)
+#define SIX ((V){0} + 6)
 
-ELEMENTWISE(relu, K(select)((K(ivec))(x <= 0), ZERO, x))
-ELEMENTWISE(relu_backward, K(select)((K(ivec))(x <= 0), ZERO, dy))
-ELEMENTWISE(relu6, K(select)((K(ivec))(x <= 0), ZERO, K(select)((K(ivec))(x >= 6), SIX, x)))
-ELEMENTWISE(relu6_backward, K(select)((K(ivec))(x <= 0) | (K(ivec))(x >= 6), ZERO, dy))
+ELEMENTWISE(relu, K(gated)(x, x))
+ELEMENTWISE(relu_backward, K(gated)(x, dy))
+ELEMENTWISE(relu6, K(gated)(x, K(select)((K(ivec))(x >= 6), SIX, x)))
+ELEMENTWISE(relu6_backward, K(gated)(x, K(select)((K(ivec))(x >= 6), (V){0}, dy)))
 ELEMENTWISE(leaky_relu, K(select)((K(ivec))(x > 0), x, x * slope))
 ELEMENTWISE(leaky_relu_backward, K(select)((K(ivec))(x > 0), dy, dy * slope))
 ELEMENTWISE(sigmoid, K(logistic)(x))
 ELEMENTWISE(sigmoid_backward, dy * x * (1 - x))
 ELEMENTWISE(tanh, K(hyperbolic_tangent)(x))
 ELEMENTWISE(tanh_backward, dy * (1 - x * x))
+ELEMENTWISE(add, x + dy)
 #undef ELEMENTWISE
 #undef SIX
-#undef ZERO
 
 /* y = exp(x - max(x)); returns the sum, and the maximum through `best`. What is left of a row after
  * its whole vectors is filled up with -inf, whose exp is 0. */

@@ -16,7 +16,7 @@ typedef struct {
     fd_slide h, w;
     ptrdiff_t c, oc;                    /* channels of the group, read and written */
     ptrdiff_t c_first, oc_first;
-    K(maps) in, out, residual;
+    K(maps) in, out, residual, gate;
     const T *packed, *bias;
     int relu;
 } K(correlation);
@@ -75,11 +75,12 @@ static ptrdiff_t K(find_stretches)(const fd_strip *s, const fd_axis *h, const fd
     return n;
 }
 
-/* One phase: `a` is the strip's first pixel, `target` where the first of all outputs goes. */
+/* One phase: `a` is the strip's first pixel, `target` where the first of all outputs goes; `start`
+ * and `gate` begin there, too. */
 static void K(correlate_phase)(const K(correlation) *job, const fd_strip *strip, const T *a,
-                               const K(maps) *target, const K(maps) *start, fd_range rows,
-                               fd_range columns, ptrdiff_t phase_h, ptrdiff_t phase_w,
-                               const T *packed, fd_stretch *stretches)
+                               const K(maps) *target, const K(maps) *start, const K(maps) *gate,
+                               fd_range rows, fd_range columns, ptrdiff_t phase_h,
+                               ptrdiff_t phase_w, const T *packed, fd_stretch *stretches)
 {
     fd_axis h = fd_axis_of(&job->h, phase_h), w = fd_axis_of(&job->w, phase_w);
     fd_range of_h = fd_of_phase(&job->h, phase_h, rows);
@@ -90,10 +91,12 @@ static void K(correlate_phase)(const K(correlation) *job, const fd_strip *strip,
     a += (of_w.begin * fd_step(&job->w) - w.padding - strip->first_column) * strip->pixel;
     for (ptrdiff_t first = 0; first < c; first += some) {
         some = FD_MIN(chunk, c - first);
+        int finish = first + some == c;
         K(product) p = {.a_row = fd_step(&job->w) * strip->pixel, .a_step = 1, .b_second = VL,
                         .out_row = step_w * target->pixel,
-                        .start_row = step_w * (first ? target : start)->pixel, .scale = 1,
-                        .relu = job->relu && first + some == c};
+                        .start_row = step_w * (first ? target : start)->pixel,
+                        .gate_row = step_w * gate->pixel, .scale = 1,
+                        .relu = job->relu && finish};
         ptrdiff_t each = K(find_stretches)(strip, &h, &w, first, some, stretches)
             / FD_MAX(h.size, 1);
         for (ptrdiff_t i = 0; i < K(panels)(job->oc); i++) {
@@ -114,11 +117,24 @@ static void K(correlate_phase)(const K(correlation) *job, const fd_strip *strip,
                     p.out = K(at)(target, n, row, first_column, oc);
                     p.start = first ? p.out
                         : start->at ? K(at)(start, n, row, first_column, oc) : NULL;
+                    p.gate = gate->at && finish ? K(at)(gate, n, row, first_column, oc) : NULL;
                     K(multiply)(&p, K(APART), of_w.end - of_w.begin, panel.end - oc);
                 }
         }
         packed += fd_round_up(job->oc, K(NR)) * some * taps;
     }
+}
+
+/* Planes, unless there are none, as pixels that lie like those of `target`, at `space`. */
+static K(maps) K(gather_images)(const K(maps) *planes, ptrdiff_t images, ptrdiff_t channels,
+                                K(maps) target, T *space)
+{
+    if (!planes->at) return *planes;
+    for (ptrdiff_t i = 0; i < images; i++)
+        K(gather_pixels)(planes, i, 0, 0, 0, channels, target.H * target.W,
+                         space + i * target.image, target.pixel);
+    target.at = space;
+    return target;
 }
 
 /* Some images' outputs in these rows and columns: whole rows, or one. */
@@ -131,10 +147,12 @@ static void K(correlate)(const K(correlation) *job, ptrdiff_t n, ptrdiff_t image
     ptrdiff_t height = rows.end - rows.begin, width = columns.end - columns.begin;
     ptrdiff_t pitch = K(good_pitch)(job->oc);
     ptrdiff_t strip_size = ready ? 0 : K(strip_size)(&strip) + K(strip_extra)(&job->in, job->c);
-    size_t stretches_size = (size_t)(job->h.K * job->w.K) * sizeof(fd_stretch);
+    ptrdiff_t out_size = planar ? images * height * width * pitch : 0;
+    ptrdiff_t stretches_size = fd_round_up(
+        job->h.K * job->w.K * (ptrdiff_t)sizeof(fd_stretch), 64);
     char *memory = fd_scratch(
-        stretches_size
-        + (size_t)(strip_size + (planar ? images * height * width * pitch : 0)) * sizeof(T));
+        (size_t)stretches_size
+        + (size_t)(strip_size + (job->gate.at ? 2 : 1) * out_size) * sizeof(T));
     if (!memory) return;
     T *space = (T *)(memory + stretches_size);
     const T *a = space;
@@ -142,24 +160,21 @@ static void K(correlate)(const K(correlation) *job, ptrdiff_t n, ptrdiff_t image
         a = K(at)(&job->in, n, strip.first_row, strip.first_column, job->c_first);
     else
         K(lay_strip)(&job->in, n, &strip, job->c_first, job->c, space);
-    K(maps) target = job->out, start = job->residual;
+    K(maps) target = job->out, start = job->residual, gate = job->gate;
     target.at = K(at)(&target, n, rows.begin, columns.begin, job->oc_first);
     if (start.at) start.at = K(at)(&start, n, rows.begin, columns.begin, job->oc_first);
+    if (gate.at) gate.at = K(at)(&gate, n, rows.begin, columns.begin, job->oc_first);
     if (planar) {
         target = (K(maps)){space + strip_size, height * width * pitch, width * pitch, pitch, 1,
                            height, width};
-        if (start.at) {
-            for (ptrdiff_t i = 0; i < images; i++)
-                K(gather_pixels)(&start, i, 0, 0, 0, job->oc, height * width,
-                                 target.at + i * target.image, pitch);
-            start = target;
-        }
+        start = K(gather_images)(&start, images, job->oc, target, target.at);
+        gate = K(gather_images)(&gate, images, job->oc, target, target.at + out_size);
     }
     const T *packed = job->packed;
     for (ptrdiff_t h = 0; h < fd_phases(&job->h); h++)
         for (ptrdiff_t w = 0; w < fd_phases(&job->w); w++) {
-            K(correlate_phase)(job, &strip, a, &target, &start, rows, columns, h, w, packed,
-                               (fd_stretch *)memory);
+            K(correlate_phase)(job, &strip, a, &target, &start, &gate, rows, columns, h, w,
+                               packed, (fd_stretch *)memory);
             packed += fd_round_up(job->oc, K(NR)) * job->c * fd_axis_of(&job->h, h).size
                 * fd_axis_of(&job->w, w).size;
         }
@@ -280,6 +295,8 @@ static void K(conv2d_backward_input)(const void *p, ptrdiff_t begin, ptrdiff_t e
         .c = args->OC / args->groups, .oc = w->C / args->groups,
         .in = K(maps_of)(args->dy, args->OC, w->OH, w->OW, args->channels_last),
         .out = K(maps_of)(args->dx, w->C, w->H, w->W, args->channels_last),
+        .residual = K(maps_of)(args->residual, w->C, w->H, w->W, args->channels_last),
+        .gate = K(maps_of)(args->gate, w->C, w->H, w->W, args->channels_last),
         .packed = args->packed};
     K(correlate_items)(args, job, w, K(has_few_channels)(args), begin, end);
 }

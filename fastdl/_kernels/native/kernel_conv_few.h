@@ -170,22 +170,28 @@ static K(few_phase) K(find_phase)(const K(correlation) *job, const fd_strip *str
     return phase;
 }
 
-/* The sums of a phase to where they belong. */
+/* The sums of a phase, finished, to where they belong. */
 static void K(store_phase)(const K(correlation) *job, ptrdiff_t n, const K(few_phase) *phase,
                            ptrdiff_t phase_h, ptrdiff_t phase_w, const T *sums, ptrdiff_t line,
                            ptrdiff_t plane)
 {
     ptrdiff_t step_h = fd_phases(&job->h), step_w = fd_phases(&job->w);
     ptrdiff_t step = step_w * job->out.pixel, width = phase->columns.end - phase->columns.begin;
+    ptrdiff_t column = phase->columns.begin * step_w + phase_w;
     for (ptrdiff_t c = 0; phase->count && c < job->oc; c++)
         for (ptrdiff_t i = phase->rows.begin; i < phase->rows.end; i++) {
             const T *from = sums + c * plane + (i - phase->rows.begin) * line;
-            T *to = K(at)(&job->out, n, i * step_h + phase_h,
-                          phase->columns.begin * step_w + phase_w, job->oc_first + c);
+            ptrdiff_t row = i * step_h + phase_h, oc = job->oc_first + c;
+            T *to = K(at)(&job->out, n, row, column, oc);
+            const T *start = job->residual.at ? K(at)(&job->residual, n, row, column, oc) : NULL;
+            const T *gate = job->gate.at ? K(at)(&job->gate, n, row, column, oc) : NULL;
             if (step == 1)
-                K(copy)(to, from, width);
+                K(finish)(from, NULL, start, gate, 0, width, to);
             else
-                for (ptrdiff_t j = 0; j < width; j++) to[j * step] = from[j];
+                for (ptrdiff_t j = 0; j < width; j++) {
+                    T sum = start ? from[j] + start[j * step] : from[j];
+                    to[j * step] = gate && gate[j * step] <= 0 ? 0 : sum;
+                }
         }
 }
 

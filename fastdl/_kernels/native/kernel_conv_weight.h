@@ -111,10 +111,13 @@ static void K(backward_weight)(const fd_conv_args *args, ptrdiff_t g, fd_range p
     ptrdiff_t in_size = K(strip_size)(&in) + K(strip_extra)(&x, c);
     ptrdiff_t out_size = K(strip_size)(&out) + K(strip_extra)(&dy, some);
     ptrdiff_t sums_size = size * c * ld;
-    T *sums = fd_scratch((size_t)(sums_size + ld + in_size + out_size) * sizeof(T)
-                         + (size_t)(args->together * most_h.end) * sizeof(fd_stretch));
-    if (!sums) return;
-    T *bias = sums + sums_size, *in_space = bias + ld, *out_space = in_space + in_size;
+    ptrdiff_t stretches_size = fd_round_up(
+        args->together * most_h.end * (ptrdiff_t)sizeof(fd_stretch), 64);
+    char *memory = fd_scratch((size_t)stretches_size
+                              + (size_t)(sums_size + ld + in_size + out_size) * sizeof(T));
+    if (!memory) return;
+    fd_stretch *stretches = (fd_stretch *)memory;
+    T *sums = (T *)(memory + stretches_size), *bias = sums + sums_size, *in_space = bias + ld, *out_space = in_space + in_size;
     int far = w->N * (w->C * w->H * w->W + args->OC * w->OH * w->OW) * (ptrdiff_t)sizeof(T)
         > FD_CACHED_BYTES;
     memset(bias, 0, (size_t)ld * sizeof(T));
@@ -142,7 +145,7 @@ static void K(backward_weight)(const fd_conv_args *args, ptrdiff_t g, fd_range p
             K(lay_strip)(&dy, n, &out, oc_first, some, out_space);
         }
         K(add_strip)(w, &in, a, &out, b, c, ld, part == parts.begin, far && ready, sums,
-                     (fd_stretch *)(out_space + out_size));
+                     stretches);
         if (db) K(add_pixels)(&out, b, ld, bias);
     }
     K(store_filters)(sums, ld, size, c, some, dw + oc_first * c * size);

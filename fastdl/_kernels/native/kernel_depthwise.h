@@ -36,6 +36,17 @@ static void K(pack_taps)(const K(writer) *writer, fd_axis h, fd_axis w)
         }
 }
 
+/* The writer's outputs of a block, in maps like those that it writes. */
+static K(view) K(view_of_outputs)(const K(writer) *writer, const void *maps, ptrdiff_t n,
+                                  const fd_block *block, ptrdiff_t j)
+{
+    K(view) view = K(view_of)(&writer->walk, maps, !writer->backward, n, block->vectors, j);
+    view = K(view_at)(view, writer->phase_h, writer->phase_w);
+    view.row *= writer->step_h;
+    view.column *= writer->step_w;
+    return view;
+}
+
 /* The gradients of inputs are the sums over all j, and a block then has one vector. */
 static void K(write_block)(void *p, ptrdiff_t n, const fd_block *block)
 {
@@ -66,11 +77,8 @@ static void K(write_block)(void *p, ptrdiff_t n, const fd_block *block)
             o.in_row = in.row;
             o.in_column = in.column;
         }
-        K(view) to = K(view_of)(walk, backward ? args->dx : args->y, !backward, n,
-                                block->vectors, j);
-        to = K(view_at)(to, writer->phase_h, writer->phase_w);
-        to.row *= writer->step_h;
-        to.column *= writer->step_w;
+        int first = !backward || j == 0, last = !backward || j == walk->multiplier - 1;
+        K(view) to = K(view_of_outputs)(writer, backward ? args->dx : args->y, n, block, j);
         to = K(view_at)(to, block->rows.begin, block->columns.begin);
         int direct = K(is_in_vectors)(&to);
         o.out = direct ? to.data : walk->out;
@@ -78,12 +86,16 @@ static void K(write_block)(void *p, ptrdiff_t n, const fd_block *block)
         o.out_column = direct ? to.column : VL;
         o.last = to.last;
         o.weights = K(taps_of)(walk, block->vectors.begin, j);
-        o.add = backward && j > 0 ? o.out : NULL;
-        if (args->residual && !backward)
-            o.add = K(pixels_of)(K(view_of)(walk, args->residual, 1, n, block->vectors, j),
+        o.add = first ? NULL : o.out;
+        o.gate = NULL;
+        if (args->residual && first)
+            o.add = K(pixels_of)(K(view_of_outputs)(writer, args->residual, n, block, j),
                                  block->rows, block->columns, walk->add).data;
+        if (args->gate && last)
+            o.gate = K(pixels_of)(K(view_of_outputs)(writer, args->gate, n, block, j),
+                                  block->rows, block->columns, walk->gate).data;
         K(depthwise_outputs)(&o);
-        if (!direct && (!backward || j == walk->multiplier - 1))
+        if (!direct && last)
             K(write_rows)(to, height, width, walk->out);
     }
 }

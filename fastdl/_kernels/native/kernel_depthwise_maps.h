@@ -110,7 +110,7 @@ typedef struct {
     fd_meeting h, w;
     ptrdiff_t multiplier, lanes, vectors;       /* vectors: of all channels */
     ptrdiff_t rows, columns, group;             /* size of a block; group: vectors */
-    T *patch, *out, *add;               /* room for inputs and outputs, residuals */
+    T *patch, *out, *add, *gate;        /* room for inputs and outputs, residuals, gates */
     T *zeros, *dump;                    /* a pixel to read, and to write, where there is none */
     T *taps;                            /* weights, or sums: [vector][j][tap, and then bias][VL] */
 } K(walk);
@@ -134,11 +134,12 @@ static int K(prepare_walk)(K(walk) *walk)
         outputs = walk->rows * walk->columns + VL;
     }
     ptrdiff_t taps = walk->vectors * walk->multiplier * (walk->h.taps * walk->w.taps + 1);
-    walk->patch = fd_scratch((size_t)((inputs + 2 * (outputs + walk->group) + taps) * vector));
+    walk->patch = fd_scratch((size_t)((inputs + 3 * outputs + 2 * walk->group + taps) * vector));
     if (!walk->patch) return 0;
     walk->out = walk->patch + inputs * VL;
     walk->add = walk->out + outputs * VL;
-    walk->zeros = walk->add + outputs * VL;
+    walk->gate = walk->add + outputs * VL;
+    walk->zeros = walk->gate + outputs * VL;
     walk->dump = walk->zeros + walk->group * VL;
     walk->taps = walk->dump + walk->group * VL;
     K(fill)(walk->zeros, walk->group * VL, 0);

@@ -15,7 +15,7 @@ typedef struct {
     const T *in;                        /* from (in_rows.begin, in_columns.begin) on */
     ptrdiff_t in_row, in_column;
     T *out;                             /* from (rows.begin, columns.begin) on */
-    const T *add;                       /* NULL, or added to the sums; lies like `out` */
+    const T *add, *gate;                /* NULL, or like `out`: added to the sums; closes them */
     ptrdiff_t out_row, out_column;
     int relu;
     int ahead;                          /* fetch what the tiles below will read and write */
@@ -25,7 +25,7 @@ typedef struct {
 
 /* Where inputs and outputs of a tile are, in its first vector. */
 typedef struct {
-    const T *in[77], *add[K(TILE_ROWS) * K(TILE_COLUMNS)];
+    const T *in[77], *add[K(TILE_ROWS) * K(TILE_COLUMNS)], *gate[K(TILE_ROWS) * K(TILE_COLUMNS)];
     T *out[K(TILE_ROWS) * K(TILE_COLUMNS)];
 } K(places);
 
@@ -47,6 +47,7 @@ FD_INLINE void K(find_places)(const K(outputs) *o, fd_tile tile, const int in_he
         int there = fd_is_in(rows, i) & fd_is_in(columns, j);
         places->out[k] = there ? o->out + place : o->dump;
         places->add[k] = there && o->add ? o->add + place : o->zeros;
+        places->gate[k] = there && o->gate ? o->gate + place : o->zeros;
     }
 }
 
@@ -64,7 +65,7 @@ FD_INLINE void K(depthwise_tile)(const K(outputs) *o, fd_tile tile, const K(plac
     const ptrdiff_t in_row = o->in_row, in_column = o->in_column;
     const ptrdiff_t out_row = o->out_row, out_column = o->out_column;
     const ptrdiff_t vectors = o->vectors, last = o->last;
-    const int add = o->add != NULL, relu = o->relu, ahead = o->ahead;
+    const int add = o->add != NULL, gate = o->gate != NULL, relu = o->relu, ahead = o->ahead;
     const ptrdiff_t place = tile.row * out_row + tile.column * out_column;
     const T *weights = o->weights, *in = o->in + (tile.top * in_row + tile.left * in_column);
     T *out = o->out + place;
@@ -108,8 +109,13 @@ FD_INLINE void K(depthwise_tile)(const K(outputs) *o, fd_tile tile, const K(plac
                     : o->add + (place + k / WIDTH * out_row + k % WIDTH * out_column + channel));
         if (relu)
 #pragma GCC unroll 8
+            for (int k = 0; k < SIZE; k++) sums[k] = K(gated)(sums[k], sums[k]);
+        if (gate)
+#pragma GCC unroll 8
             for (int k = 0; k < SIZE; k++)
-                sums[k] = K(select)((K(ivec))(sums[k] <= 0), (V){0}, sums[k]);
+                sums[k] = K(gated)(K(load)(places ? places->gate[k] + channel
+                    : o->gate + (place + k / WIDTH * out_row + k % WIDTH * out_column + channel)),
+                    sums[k]);
 #pragma GCC unroll 8
         for (int k = 0; k < SIZE; k++)
             K(store)(places ? places->out[k] + channel
@@ -186,7 +192,8 @@ FD_INLINE void K(depthwise_any_tile)(const K(outputs) *o, ptrdiff_t row, ptrdiff
         for (int k = 0; k < width; k++) {
             ptrdiff_t at = place + k * o->out_column + channel;
             if (o->add) sums[k] += K(load)(o->add + at);
-            if (o->relu) sums[k] = K(select)((K(ivec))(sums[k] <= 0), (V){0}, sums[k]);
+            if (o->relu) sums[k] = K(gated)(sums[k], sums[k]);
+            if (o->gate) sums[k] = K(gated)(K(load)(o->gate + at), sums[k]);
             K(store)(o->out + at, sums[k]);
         }
     }

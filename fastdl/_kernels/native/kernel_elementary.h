@@ -69,7 +69,7 @@ FD_INLINE V K(exp_parts)(V x, V *scale)
 FD_INLINE V K(exp_of)(V x)
 {
     V scale, q = K(exp_parts)(x, &scale);
-    return scale * q + scale;
+    return scale * (q + 1);     /* scale * q alone may be subnormal where their sum is not */
 }
 
 FD_INLINE V K(logistic)(V x)

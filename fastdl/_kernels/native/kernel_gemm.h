@@ -3,7 +3,7 @@
  * A block of b is copied into panels of NR columns in which k runs slowest, unless few rows meet
  * it; a block of a is copied too, unless few columns meet it, because rows that lie a power of
  * two apart share cache sets. The tile (kernel_tile.h) does the rest, and finishes what it stores:
- * bias, the old `out`, ReLU.
+ * bias, the old `out`, ReLU, a gate.
  */
 
 
@@ -101,6 +101,8 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     b = K(part_of)(b, 0, columns.begin);
     const T *start = args->start;
     if (start) start += out - (T *)args->out;
+    const T *gate = args->gate;
+    if (gate) gate += rows.begin * args->gate_row + columns.begin;
     int stream = args->stream && start != out && args->K <= K(KC) && N % VL == 0
         && args->out_row % VL == 0 && (uintptr_t)out % FD_VBYTES == 0;
     if (start == out && args->beta != 1)
@@ -120,6 +122,8 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                     .out_row = args->out_row, .start_row = args->out_row,
                     .start = k ? out + column : start ? start + column : NULL,
                     .bias = k || !bias ? NULL : bias + column,
+                    .gate = gate && k + kb == args->K ? gate + column : NULL,
+                    .gate_row = args->gate_row,
                     .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K, .stream = stream};
                 K(find_panel)(K(part_of)(b, k, column), panel.end - panel.begin, kb, few_rows,
                               args->packed ? K(packed_at)(args, k, kb, columns.begin + column)
@@ -142,6 +146,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                     p.a_step = block.column;
                     p.out += i * args->out_row;
                     if (p.start) p.start += i * args->out_row;
+                    if (p.gate) p.gate += i * args->gate_row;
                     K(multiply)(&p, block.column == 1 ? K(APART) : K(ADJACENT), mb,
                                 panel.end - panel.begin);
                 }

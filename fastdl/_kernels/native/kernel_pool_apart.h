@@ -27,7 +27,7 @@ FD_INLINE void K(zip_columns)(const fd_pool_args *args, ptrdiff_t from, INT numb
     const fd_window *w = &args->window;
     ptrdiff_t outputs = w->N * w->C * w->OH * w->OW, covered = FD_MIN(w->OW * 2, w->W);
     for (ptrdiff_t i = 0; i < w->OW; i += VL) {
-        V even = K(get)(args->x, from + i, outputs), odd = even;
+        V even = K(get_dy)(args, from + i, outputs), odd = even;
         if (maximum) {
             K(ivec) argmax = K(get_argmax)(args, from + i, outputs);
             odd = K(chosen)(even, argmax, number + 1);
@@ -68,7 +68,7 @@ FD_INLINE void K(copy_pixel)(const fd_pool_args *args, ptrdiff_t from, INT numbe
     const fd_window *w = &args->window;
     ptrdiff_t outputs = w->N * w->OH * w->OW * w->C;
     for (ptrdiff_t c = 0; c < w->C; c += VL) {
-        V dy = K(get)(args->x, from + c, outputs);
+        V dy = K(get_dy)(args, from + c, outputs);
         if (maximum)
             dy = K(chosen)(dy, K(get_argmax)(args, from + c, outputs), number);
         else

@@ -67,7 +67,7 @@ FD_INLINE void K(lay_out_outputs)(const fd_pool_args *args, const K(gathering) *
     ptrdiff_t count = oh >= 0 && oh < w->OH ? FD_MIN(w->OW, job->line - job->before_w) : 0;
     T rows = K(counted_rows)(args, oh);
     for (ptrdiff_t i = 0; i < count; i += VL) {
-        V dy = K(get)(args->x, start + i, outputs);
+        V dy = K(get_dy)(args, start + i, outputs);
         if (!maximum) dy *= 1 / (rows * K(load)(job->columns + i));
         K(store)(job->dy + first + i, dy);
         if (maximum) {

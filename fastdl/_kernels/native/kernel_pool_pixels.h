@@ -123,7 +123,7 @@ FD_INLINE void K(gather_pixel)(const fd_pool_args *args, ptrdiff_t first, ptrdif
         V sum = {0};
         for (ptrdiff_t i = 0; i < count; i++) {
             ptrdiff_t from = first + taps[i].offset + c;
-            V dy = K(get)(args->x, from, outputs);
+            V dy = K(get_dy)(args, from, outputs);
             if (maximum)
                 sum += K(chosen)(dy, K(get_argmax)(args, from, outputs), taps[i].number);
             else

@@ -30,6 +30,13 @@ FD_INLINE V K(get)(const T *x, ptrdiff_t at, ptrdiff_t size)
     return K(get_some)(x + at, size - at);
 }
 
+/* Gradients of a vector of outputs; 0 where a ReLU that follows kept the output back. */
+FD_INLINE V K(get_dy)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t size)
+{
+    V dy = K(get)(args->x, at, size);
+    return args->gate ? K(gated)(K(get)(args->gate, at, size), dy) : dy;
+}
+
 FD_INLINE void K(put)(const fd_pool_args *args, ptrdiff_t at, ptrdiff_t size, V v)
 {
     T *y = args->y;

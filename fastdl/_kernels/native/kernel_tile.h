@@ -38,10 +38,10 @@ typedef struct {
     ptrdiff_t b_second, out_second;     /* where the second vector of columns starts */
     const fd_stretch *stretches;
     ptrdiff_t n_stretches;
-    T *out;                             /* = relu?(scale * a * b + start + bias) */
+    T *out;                             /* = relu?(scale * a * b + start + bias), where gated */
     ptrdiff_t out_row;
-    const T *start, *bias;              /* NULL: nothing. `start` may be `out` */
-    ptrdiff_t start_row;
+    const T *start, *bias, *gate;       /* NULL: nothing. `start` may be `out` */
+    ptrdiff_t start_row, gate_row;
     T scale;
     int relu, stream;                   /* stream: `out` is aligned, and not needed soon */
     K(ahead) ahead[2];                  /* this, then that, */
@@ -90,17 +90,40 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
     _Pragma("GCC unroll 28") for (int i = 0; i < rows; i++)                                       \
         _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++)
     const ptrdiff_t second = p->out_second, row = p->out_row;
-    const T *start = p->start, *bias = p->bias;
+    const T *start = p->start, *bias = p->bias, *gate = p->gate;
     T *out = p->out;
     if (p->scale != 1) FOR_EACH_SUM sum[i][j] *= p->scale;
     if (start) FOR_EACH_SUM sum[i][j] += K(load)(start + i * p->start_row + j * second);
     if (bias) FOR_EACH_SUM sum[i][j] += K(load)(bias + j * second);
-    if (p->relu) FOR_EACH_SUM sum[i][j] = K(select)(sum[i][j] <= 0, (V){0}, sum[i][j]);
+    if (p->relu) FOR_EACH_SUM sum[i][j] = K(gated)(sum[i][j], sum[i][j]);
+    if (gate)
+        FOR_EACH_SUM sum[i][j] = K(gated)(K(load)(gate + i * p->gate_row + j * second), sum[i][j]);
     if (p->stream)
         FOR_EACH_SUM K(stream)(out + i * row + j * second, sum[i][j]);
     else
         FOR_EACH_SUM K(store)(out + i * row + j * second, sum[i][j]);
 #undef FOR_EACH_SUM
+}
+
+/* What the end of a tile does, for a row of sums that are in no tile; `start` may be `out`. */
+static void K(finish)(const T *sums, const T *bias, const T *start, const T *gate, int relu,
+                      ptrdiff_t count, T *out)
+{
+    ptrdiff_t i = 0;
+    for (; i + VL <= count; i += VL) {
+        V sum = K(load)(sums + i);
+        if (start) sum += K(load)(start + i);
+        if (bias) sum += K(load)(bias + i);
+        if (relu) sum = K(gated)(sum, sum);
+        if (gate) sum = K(gated)(K(load)(gate + i), sum);
+        K(store)(out + i, sum);
+    }
+    for (; i < count; i++) {
+        T sum = sums[i];
+        if (start) sum += start[i];
+        if (bias) sum += bias[i];
+        out[i] = (relu && sum <= 0) || (gate && gate[i] <= 0) ? 0 : sum;
+    }
 }
 
 #define FOR_EACH_ROWS(DO, vectors, form)                                                          \
@@ -160,7 +183,16 @@ static void K(multiply_columns)(K(product) p, enum K(form) form, ptrdiff_t rows,
         p.a += n * p.a_row;
         p.out += n * p.out_row;
         if (p.start) p.start += n * p.start_row;
+        if (p.gate) p.gate += n * p.gate_row;
     }
+}
+
+/* `rows` rows of less than a vector, filled up with zeros. */
+static void K(fill_up_rows)(const T *from, ptrdiff_t from_row, ptrdiff_t rows, ptrdiff_t columns,
+                            T *out)
+{
+    K(fill)(out, rows * VL, 0);
+    for (ptrdiff_t r = 0; r < rows; r++) K(copy)(out + r * VL, from + r * from_row, columns);
 }
 
 /* `p` for `rows` rows and the columns of one panel. */
@@ -173,22 +205,25 @@ static void K(multiply)(const K(product) *p, enum K(form) form, ptrdiff_t rows, 
         return;
     }
     /* Less than a vector: work on a copy that is one. (A packed b is one already.) */
-    T copy[FD_TALL * FD_VBYTES / sizeof(T)], bias[FD_VBYTES / sizeof(T)];
+    T copy[FD_TALL * FD_VBYTES / sizeof(T)], gate[FD_TALL * FD_VBYTES / sizeof(T)];
+    T bias[FD_VBYTES / sizeof(T)];
     part.out = copy;
     part.out_row = VL;
     if (p->bias) {
-        K(fill)(bias, VL, 0);
-        K(copy)(bias, p->bias, columns);
+        K(fill_up_rows)(p->bias, 0, 1, columns, bias);
         part.bias = bias;
     }
     for (ptrdiff_t i = 0, n; i < rows; i += n) {
         n = FD_MIN(rows - i, FD_TALL);
         if (p->start) {
-            K(fill)(copy, n * VL, 0);
-            for (ptrdiff_t r = 0; r < n; r++)
-                K(copy)(copy + r * VL, p->start + (i + r) * p->start_row, columns);
+            K(fill_up_rows)(p->start + i * p->start_row, p->start_row, n, columns, copy);
             part.start = copy;
             part.start_row = VL;
+        }
+        if (p->gate) {
+            K(fill_up_rows)(p->gate + i * p->gate_row, p->gate_row, n, columns, gate);
+            part.gate = gate;
+            part.gate_row = VL;
         }
         part.a = p->a + i * p->a_row;
         K(multiply_columns)(part, form, n, 1);

@@ -236,26 +236,6 @@ static void K(winograd_filters)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 
 /* ---- the pass ---- */
 
-/* y = relu?(y + bias + start) for one pixel. `y` has whole vectors; `start` may be `out`. */
-static void K(finish_pixel)(const T *y, const T *bias, const T *start, int relu, ptrdiff_t channels,
-                            T *out)
-{
-    ptrdiff_t c = 0;
-    for (; c + VL <= channels; c += VL) {
-        V sum = K(load)(y + c);
-        if (bias) sum += K(load)(bias + c);
-        if (start) sum += K(load)(start + c);
-        if (relu) sum = K(select)(sum <= 0, (V){0}, sum);
-        K(store)(out + c, sum);
-    }
-    for (; c < channels; c++) {
-        T sum = y[c];
-        if (bias) sum += bias[c];
-        if (start) sum += start[c];
-        out[c] = relu && sum <= 0 ? 0 : sum;
-    }
-}
-
 /* The products of all points: inputs[point, tile, c] to outputs[point, tile, oc]. */
 static void K(multiply_points)(const fd_winograd_args *args, ptrdiff_t tiles, const T *inputs,
                                T *outputs)
@@ -279,10 +259,11 @@ static void K(multiply_points)(const fd_winograd_args *args, ptrdiff_t tiles, co
         }
 }
 
-/* Transform the products back, and store the outputs that exist; `target` and `start` begin where
- * the cell does. */
+/* Transform the products back, and store the outputs that exist; `target`, `start` and `gate` begin
+ * where the cell does. */
 static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, const T *products,
-                           T *y, const K(maps) *target, const K(maps) *start)
+                           T *y, const K(maps) *target, const K(maps) *start,
+                           const K(maps) *gate)
 {
     ptrdiff_t m = cell->m, pitch = K(odd_pitch)(args->OC);
     ptrdiff_t point = K(point_size)(cell->tiles, args->OC);
@@ -294,21 +275,26 @@ static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, co
                                      fd_round_up(args->OC, VL));
                 for (ptrdiff_t i = 0; i < FD_MIN(m, rows.end - rows.begin - h); i++)
                     for (ptrdiff_t j = 0; j < FD_MIN(m, columns.end - columns.begin - w); j++)
-                        K(finish_pixel)(y + (i * m + j) * pitch, args->b,
-                                        start->at ? K(at)(start, n, h + i, w + j, 0) : NULL,
-                                        args->relu, args->OC, K(at)(target, n, h + i, w + j, 0));
+                        K(finish)(y + (i * m + j) * pitch, args->b,
+                                  start->at ? K(at)(start, n, h + i, w + j, 0) : NULL,
+                                  gate->at ? K(at)(gate, n, h + i, w + j, 0) : NULL,
+                                  args->relu, args->OC, K(at)(target, n, h + i, w + j, 0));
             }
 }
 
-/* Between planes and pixels of a cell: whole rows at once, since these follow each other. */
-static void K(gather_cell)(const K(maps) *planes, const K(cell) *cell, ptrdiff_t channels,
-                           const K(maps) *pixels)
+/* Between planes and pixels of a cell: whole rows at once, since these follow each other. Planes,
+ * unless there are none, are gathered at `space`, as pixels that lie like `pixels`. */
+static K(maps) K(gather_cell)(const K(maps) *planes, const K(cell) *cell, ptrdiff_t channels,
+                              K(maps) pixels, T *space)
 {
-    ptrdiff_t together = pixels->W == planes->W ? pixels->H : 1, length = together * pixels->W;
+    if (!planes->at) return *planes;
+    ptrdiff_t together = pixels.W == planes->W ? pixels.H : 1, length = together * pixels.W;
+    pixels.at = space;
     for (ptrdiff_t n = 0; n < cell->images; n++)
-        for (ptrdiff_t h = 0; h < pixels->H; h += together)
+        for (ptrdiff_t h = 0; h < pixels.H; h += together)
             K(gather_pixels)(planes, cell->n + n, cell->rows.begin + h, cell->columns.begin, 0,
-                             channels, length, K(at)(pixels, n, h, 0, 0), pixels->pixel);
+                             channels, length, K(at)(&pixels, n, h, 0, 0), pixels.pixel);
+    return pixels;
 }
 
 static void K(scatter_cell)(const K(maps) *planes, const K(cell) *cell, ptrdiff_t channels,
@@ -329,15 +315,17 @@ static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
     K(maps) x = K(maps_of)(args->x, C, args->H, args->W, args->channels_last);
     K(maps) y = K(maps_of)(args->y, OC, args->OH, args->OW, args->channels_last);
     K(maps) residual = K(maps_of)(args->residual, OC, args->OH, args->OW, args->channels_last);
+    K(maps) gate = K(maps_of)(args->gate, OC, args->OH, args->OW, args->channels_last);
     ptrdiff_t inputs_size = points * K(point_size)(cell->tiles, C);
     ptrdiff_t outputs_size = points * K(point_size)(cell->tiles, OC), tile_size = m * m * pitch;
     ptrdiff_t maps_size = args->channels_last ? 0 : cell->images * height * width * pitch;
     ptrdiff_t room_size = K(room_of_cell)(cell, 2, &x, C);
-    T *inputs = fd_scratch((size_t)(inputs_size + outputs_size + tile_size
-                                    + (residual.at ? 2 : 1) * maps_size + room_size) * sizeof(T));
+    ptrdiff_t all_maps = (1 + (residual.at != NULL) + (gate.at != NULL)) * maps_size;
+    T *inputs = fd_scratch((size_t)(inputs_size + outputs_size + tile_size + all_maps + room_size)
+                           * sizeof(T));
     if (!inputs) return;
     T *outputs = inputs + inputs_size, *tile = outputs + outputs_size, *pixels = tile + tile_size;
-    T *room = pixels + (residual.at ? 2 : 1) * maps_size;
+    T *room = pixels + all_maps;
     K(transform_cell)(&x, C, cell, 2, args->PH, args->PW, TRANSFORM(input, m), room, inputs,
                       K(point_size)(cell->tiles, C));
     K(multiply_points)(args, cell->tiles, inputs, outputs);
@@ -345,15 +333,13 @@ static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
     if (args->channels_last) {
         target.at = K(at)(&y, cell->n, cell->rows.begin, cell->columns.begin, 0);
         if (start.at) start.at = K(at)(&start, cell->n, cell->rows.begin, cell->columns.begin, 0);
+        if (gate.at) gate.at = K(at)(&gate, cell->n, cell->rows.begin, cell->columns.begin, 0);
     } else {
         target = (K(maps)){pixels, height * width * pitch, width * pitch, pitch, 1, height, width};
-        if (start.at) {
-            start = target;
-            start.at = pixels + maps_size;
-            K(gather_cell)(&residual, cell, OC, &start);
-        }
+        start = K(gather_cell)(&residual, cell, OC, target, pixels + maps_size);
+        gate = K(gather_cell)(&gate, cell, OC, target, pixels + all_maps - maps_size);
     }
-    K(store_tiles)(args, cell, outputs, tile, &target, &start);
+    K(store_tiles)(args, cell, outputs, tile, &target, &start, &gate);
     if (!args->channels_last) K(scatter_cell)(&y, cell, OC, &target);
 }
 

@@ -79,6 +79,10 @@ static inline V K(select)(K(ivec) mask, V yes, V no)
 #endif
 }
 
+/* ReLU's gate: v, but 0 where `gate` is not above 0. relu(x) is x by its own gate, and its backward
+ * pass dy by that of y. NaN opens it. */
+static inline V K(gated)(V gate, V v) { return K(select)((K(ivec))(gate <= 0), (V){0}, v); }
+
 static inline K(ivec) K(iselect)(K(ivec) mask, K(ivec) yes, K(ivec) no)
 {
 #if defined(__GNUC__)
@@ -170,8 +174,11 @@ static inline void K(fill)(T *out, ptrdiff_t count, T value)
 #include "kernel_pool.h"
 #include "kernel_batchnorm.h"
 #include "kernel_activation.h"
+#include "kernel_layout.h"
+#include "kernel_sums.h"
 #include "kernel_loss.h"
 #include "kernel_dropout.h"
+#include "kernel_image.h"
 #include "kernel_optimizer.h"
 
 #undef K

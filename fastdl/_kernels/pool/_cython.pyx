@@ -21,7 +21,7 @@ cdef int set_whole_maps(fd_pool_args *args, x) except -1:
 cdef void *set_layout(fd_pool_args *args, fd_dtype dtype, x, y) except? NULL:
     """Data of x, or of dx with dy for y; both have one layout."""
     cdef fd_window *w = &args.window
-    args.argmax = NULL
+    args.argmax = args.gate = NULL
     args.channels_last = is_channels_last(x) or is_channels_last(y)
     return maps4(x, dtype, w.N, w.C, w.H, w.W, args.channels_last)
 
@@ -59,7 +59,7 @@ def max_pool2d(x, y, argmax, kernel, stride, padding):
     run_rows(FD_max_pool2d, dtype, &args, y)
 
 
-def max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
+def max_pool2d_backward(dy, argmax, y, dx, kernel, stride, padding):
     """See reference.max_pool2d_backward."""
     cdef fd_pool_args args
     cdef fd_dtype dtype = dtype_of(dy)
@@ -67,6 +67,8 @@ def max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
     args.y = set_layout(&args, dtype, dx, dy)
     args.x = outputs(&args, dtype, dy)
     args.argmax = indices(&args, argmax)
+    if y is not None:
+        args.gate = outputs(&args, dtype, y)
     run_rows(FD_max_pool2d_backward, dtype, &args, dx)
 
 

@@ -77,7 +77,7 @@ def max_pool2d(x, y, argmax, kernel, stride, padding):
 
 
 @helper
-def _max_pool_plane_backward(dy, argmax, dx, KH, KW, SH, SW, PH, PW):
+def _max_pool_plane_backward(dy, argmax, y, dx, KH, KW, SH, SW, PH, PW):
     H, W = dx.shape
     OH, OW = dy.shape
     dx[:] = 0
@@ -85,20 +85,23 @@ def _max_pool_plane_backward(dy, argmax, dx, KH, KW, SH, SW, PH, PW):
         for ow in range(OW):
             cell = np.int64(argmax[oh, ow])
             ih, iw = oh * SH - PH + cell // KW, ow * SW - PW + cell % KW
-            if 0 <= cell < KH * KW and 0 <= ih < H and 0 <= iw < W:
+            closed = y.size > 0 and y[oh, ow] <= 0
+            if 0 <= cell < KH * KW and 0 <= ih < H and 0 <= iw < W and not closed:
                 dx[ih, iw] += dy[oh, ow]
 
 
 @parallel
-def _max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
+def _max_pool2d_backward(dy, argmax, y, dx, kernel, stride, padding):
     for plane in prange(dx.shape[0]):
-        _max_pool_plane_backward(dy[plane], argmax[plane], dx[plane], kernel[0], kernel[1],
-                                 stride[0], stride[1], padding[0], padding[1])
+        _max_pool_plane_backward(dy[plane], argmax[plane], y[plane % len(y)], dx[plane],
+                                 kernel[0], kernel[1], stride[0], stride[1], padding[0],
+                                 padding[1])
 
 
 @planar("dx")
-def max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
-    _max_pool2d_backward(const(_planes(dy)), const(_planes(argmax)), _planes(dx),
+def max_pool2d_backward(dy, argmax, y, dx, kernel, stride, padding):
+    given = np.empty((1, 0, 0), dy.dtype) if y is None else _planes(y)
+    _max_pool2d_backward(const(_planes(dy)), const(_planes(argmax)), const(given), _planes(dx),
                          kernel, stride, padding)
 
 

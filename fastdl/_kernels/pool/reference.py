@@ -37,8 +37,14 @@ def max_pool2d(x, y, argmax, kernel, stride, padding):
         argmax[...] = best
 
 
-def max_pool2d_backward(dy, argmax, dx, kernel, stride, padding):
-    """Fill `dx`: each window hands its gradient to the cell it chose."""
+def max_pool2d_backward(dy, argmax, y, dx, kernel, stride, padding):
+    """Fill `dx`: each window hands its gradient to the cell it chose.
+
+    Unless `y` is None, only windows whose output is above 0 do, as where a ReLU came before or
+    after; NaN counts as above.
+    """
+    if y is not None:
+        dy = np.where(y <= 0, dy.dtype.type(0), dy)
     cells = np.arange(kernel[0] * kernel[1])
     fields = np.where(argmax[..., None] == cells, dy[..., None], dy.dtype.type(0))
     scatter_windows(fields.reshape(*dy.shape, *kernel), dx, stride, padding, _NO_DILATION)

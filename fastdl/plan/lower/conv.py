@@ -1,0 +1,97 @@
+"""Convolution, with a residual and a ReLU behind it; in inference also with batch norm, folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from ...layers.activation import ReLU
+from ...layers.conv import Conv2d
+from ...layers.join import Add
+from ...layers.layer import Layer
+from ...layers.norm import BatchNorm2d
+from ...ops.conv import checked, conv_algorithm, conv_kernel
+from ..value import Value
+from .rule import Rule, fusions, lowers
+
+if TYPE_CHECKING:
+    from ...graph import Node
+    from ..planner import Planner
+
+
+@lowers(Conv2d)
+class ConvRule(Rule):
+    """One kernel for each pass. The gradient of the first layer's input is left out."""
+
+    @classmethod
+    def followers(cls, plan: Planner, layer: Layer) -> Iterable[type[Layer]]:
+        return (Add, ReLU) if plan.training else (BatchNorm2d, Add, ReLU)
+
+    @classmethod
+    def fuses(cls, following: Layer) -> bool:
+        return type(following) is not BatchNorm2d or "running_mean" in following.buffers
+
+    def forward(self) -> Value:
+        plan, layer = self.plan, self.layer
+        self.x = plan.inner(self.sources[0])
+        self.weight = plan.parameter(layer, "weight")
+        self.window, shape = checked("conv2d", self.x, self.weight, layer.stride, layer.padding,
+                                     layer.dilation, layer.groups)
+        self.algorithm = conv_algorithm("conv2d", None, self.x, self.weight, self.window)
+        self.flops = 2.0 * np.prod(shape) * np.prod(self.weight.shape[1:])
+        w, b = self.weight, None
+        if "bias" in layer.params:
+            b = plan.parameter(layer, "bias")
+        if (norm := self.fused(BatchNorm2d)) is not None:
+            w, b = self.folded(norm, b)
+        y = plan.new_maps(shape, self.x)
+        residual = self.residual_like(y)
+        relu = self.fused(ReLU) is not None
+        plan.run("conv2d", conv_kernel("conv2d", plan.like, self.algorithm, None), self.x, w, b,
+                 residual, y, *self.window, relu, self.algorithm, flops=self.flops,
+                 notes=self.notes(b))
+        self.y = y
+        return y
+
+    def backward(self, dy: Value) -> None:
+        plan, layer, (source,) = self.plan, self.layer, self.head.inputs
+        dy = plan.through_relu(self, self.y, dy)
+        if (other := self.residual) is not None and plan.needs(other):
+            plan.give(other, dy)
+        if layer.params:
+            dw = plan.gradient(layer, "weight")
+            db = plan.gradient(layer, "bias") if "bias" in layer.params else None
+            kernel = conv_kernel("conv2d_backward_weight", plan.like, self.algorithm, None)
+            plan.run("conv2d_backward_weight", kernel, dy, self.x, dw, db, *self.window,
+                     self.algorithm, flops=self.flops)
+        if plan.needs(source):
+            dx, others = plan.new(self.x.shape, like=self.x), plan.take_gradient(source, self.x)
+            gate = self.x if plan.closes(source) else None
+            kernel = conv_kernel("conv2d_backward_input", plan.like, self.algorithm, None)
+            plan.run("conv2d_backward_input", kernel, dy, self.weight, others, gate, dx,
+                     *self.window, self.algorithm, flops=self.flops,
+                     notes=fusions(sum=others, ReLU=gate))
+            plan.give(source, dx)
+
+    def folded(self, node: Node, b: Value | None) -> tuple[Value, Value]:
+        """Filters and bias that do what the batch norm behind them does; made at each run."""
+        plan, norm = self.plan, cast(BatchNorm2d, node.layer)
+        w = plan.new(self.weight.shape)
+        running = [plan.parameter(norm, name) for name in ("running_mean", "running_var")]
+        affine = [plan.parameter(norm, name) for name in norm.params]
+        scale, shift = plan.new(w.shape[:1]), plan.new(w.shape[:1])
+        plan.run("fold", _fold, self.weight, b, *running, norm.eps, affine, w, scale, shift)
+        return w, shift
+
+
+def _fold(w, b, mean, var, eps, affine, folded, scale, shift):
+    np.add(var, eps, out=scale)
+    np.sqrt(scale, out=scale)
+    np.divide(affine[0] if affine else 1, scale, out=scale)
+    np.multiply(w, scale[:, None, None, None], out=folded)
+    np.multiply(mean, scale, out=shift)
+    np.subtract(affine[1] if affine else 0, shift, out=shift)
+    if b is not None:
+        shift += b * scale

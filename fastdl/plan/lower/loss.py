@@ -1,0 +1,79 @@
+"""Losses: softmax with cross-entropy as one kernel, any other by its own two functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..._kernels import _dispatch
+from ...losses import Loss, SoftmaxCrossEntropy
+from ...ops.loss import checked_targets, mean_loss
+from ..value import Value
+
+if TYPE_CHECKING:
+    from ..planner import Planner
+
+
+class LossRule:
+    """How a loss becomes a step: from the predictions y to their gradient.
+
+    Attributes
+    ----------
+    targets : array
+        Of the next run; set by `take`.
+    value, correct : float, int or None
+        Of the last run: the loss, and how many samples were right.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self.targets: Any = None
+        self.value = 0.0
+        self.correct: int | None = None
+
+    def take(self, t: Any) -> None:
+        """The targets of the next run."""
+        self.targets = t
+
+    def lower(self, plan: Planner, y: Value) -> Value:
+        """Add the step; returns the gradient of y."""
+        plan.phase = "loss"
+        y = plan.laid_out(y, False)
+        dy = plan.new(y.shape)
+        self.add_step(plan, y, dy)
+        return dy
+
+    def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
+        """The step itself."""
+        plan.run(type(self.loss).__name__, self.run, y, dy)
+
+    def run(self, y: np.ndarray, dy: np.ndarray) -> None:
+        """Set `value` and `correct`, and fill `dy`."""
+        self.value, saved = self.loss.value(y, self.targets)
+        dy[...] = self.loss.gradient(*saved)
+        self.correct = self.loss.count_correct(y, self.targets)
+
+
+class SoftmaxCrossEntropyRule(LossRule):
+    """Targets are checked before anything runs."""
+
+    def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
+        self._scores = y
+        self._kernels = {
+            suffix: _dispatch.kernel(f"softmax_cross_entropy{suffix}_with_gradient", plan.like)
+            for suffix in ("", "_dense")}
+        plan.run("softmax_cross_entropy", self.run_kernel, y, plan.new(y.shape[:1]), dy)
+
+    def take(self, t: Any) -> None:
+        self._suffix, self.targets = checked_targets("softmax_cross_entropy", self._scores, t)
+
+    def run_kernel(self, y: np.ndarray, losses: np.ndarray, dy: np.ndarray) -> None:
+        self._kernels[self._suffix](y, self.targets, dy, losses, 1.0 / len(y))
+        self.value = mean_loss(losses)
+        self.correct = self.loss.count_correct(y, self.targets)
+
+
+def loss_rule(loss: Loss) -> LossRule:
+    """The rule of a loss."""
+    return (SoftmaxCrossEntropyRule if type(loss) is SoftmaxCrossEntropy else LossRule)(loss)

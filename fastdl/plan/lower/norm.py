@@ -1,0 +1,102 @@
+"""Batch normalisation, with a residual and a ReLU behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import ShapeError
+from ...layers.activation import ReLU
+from ...layers.join import Add
+from ...layers.layer import Layer
+from ...layers.norm import BatchNorm1d, BatchNorm2d
+from ..value import Value
+from .rule import Rule, fusions, lowers
+
+if TYPE_CHECKING:
+    from ..planner import Planner
+
+
+@lowers(BatchNorm1d, BatchNorm2d)
+class BatchNormRule(Rule):
+    """One kernel for each pass; the residual's gradient comes with that of x."""
+
+    @classmethod
+    def followers(cls, plan: Planner, layer: Layer) -> Iterable[type[Layer]]:
+        return Add, ReLU
+
+    @property
+    def ends_in_relu(self) -> bool:
+        return False                    # its own kernel does the backward pass of both
+
+    def forward(self) -> Value:
+        plan, layer = self.plan, self.layer
+        x = self.x = self.sources[0]
+        layer.check_shape(x.shape)
+        C = layer.num_features
+        running = [plan.parameter(layer, name) if name in layer.buffers else None
+                   for name in ("running_mean", "running_var")]
+        training = plan.training and layer.training
+        self.use_batch = training or running[0] is None
+        if self.use_batch and x.size // C < 2:
+            raise ShapeError(f"{type(layer).__name__}: training needs more than one value in a "
+                             f"channel, x is {x.shape}")
+        if layer.params:
+            self.weight, bias = (plan.parameter(layer, name) for name in ("weight", "bias"))
+        else:
+            self.weight = plan.constant(np.ones(C, plan.dtype))
+            bias = plan.constant(np.zeros(C, plan.dtype))
+        y = plan.new(x.shape, like=x)
+        residual = self.residual_like(y)
+        maps = [None if v is None else _by_channel(v) for v in (x, residual, y)]
+        relu = self.fused(ReLU) is not None
+        self.mean = plan.new((C,)) if self.use_batch else running[0]
+        self.rstd = plan.new((C,))
+        if self.use_batch:
+            plan.call("batch_norm", maps[0], self.weight, bias, maps[1], *running, maps[2],
+                      self.mean, self.rstd, layer.momentum, layer.eps, relu, notes=self.notes())
+            if training and "num_batches_tracked" in layer.buffers:
+                plan.run("count", _count, plan.parameter(layer, "num_batches_tracked"))
+        else:
+            plan.call("batch_norm_inference", maps[0], self.weight, bias, *running, maps[1],
+                      maps[2], layer.eps, relu, notes=self.notes())
+            if plan.training:
+                plan.run("reciprocal", _reciprocal, running[1], layer.eps, self.rstd)
+        self.y = y
+        return y
+
+    def backward(self, dy: Value) -> None:
+        plan, layer, x = self.plan, self.layer, self.x
+        (source,), other = self.head.inputs, self.residual
+        if layer.params:
+            dw, db = (plan.gradient(layer, name) for name in ("weight", "bias"))
+        else:
+            dw, db = plan.new(self.weight.shape), plan.new(self.weight.shape)
+        dx, dresidual = plan.new(x.shape, like=x), None
+        y = self.y if self.fused(ReLU) else None
+        dy = plan.laid_out(dy, x.channels_last)
+        if other is not None and plan.needs(other):
+            dresidual = plan.new(x.shape, like=x) if y is not None else None
+            plan.give(other, dresidual or dy)
+        maps = [None if v is None else _by_channel(v) for v in (dy, x, y, dx, dresidual)]
+        plan.call("batch_norm_backward", *maps[:3], self.weight, self.mean, self.rstd, *maps[3:],
+                  dw, db, self.use_batch, notes=fusions(ReLU=y))
+        if plan.needs(source):
+            plan.give(source, dx)
+
+
+def _by_channel(x: Value) -> Value:
+    N, C = x.shape[:2]
+    return x.reshaped(N, C, x.size // max(1, N * C))
+
+
+def _count(batches):
+    batches += 1
+
+
+def _reciprocal(var, eps, rstd):
+    np.add(var, eps, out=rstd)
+    np.sqrt(rstd, out=rstd)
+    np.divide(1, rstd, out=rstd)

@@ -1,0 +1,84 @@
+"""Pooling over windows and over whole feature maps."""
+
+from __future__ import annotations
+
+import math
+
+from ...layers.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from ...ops.pool import argmax_dtype, checked_window, expect_cells
+from ..value import Value
+from .rule import Rule, fusions, lowers
+
+
+@lowers(MaxPool2d)
+class MaxPoolRule(Rule):
+    """Keeps the place of each maximum, in a byte, for the way back."""
+
+    def forward(self) -> Value:
+        plan, x = self.plan, self.sources[0]
+        expect_cells("max_pool2d", "x", x.shape)
+        self.window, output = checked_window("max_pool2d", x.shape[2:], *self.layer.window)
+        y = plan.new((*x.shape[:2], *output), like=x)
+        self.argmax = None
+        if plan.training:
+            self.argmax = plan.new(y.shape, like=x, dtype=argmax_dtype(math.prod(self.window[0])))
+        plan.call("max_pool2d", x, y, self.argmax, *self.window)
+        self.y = y
+        return y
+
+    def backward(self, dy: Value) -> None:
+        plan, (source,), x = self.plan, self.head.inputs, self.sources[0]
+        dy = plan.laid_out(dy, x.channels_last)
+        dx = plan.new(x.shape, like=x)
+        gate = None if plan.has_gradient(source) or not plan.closes(source) else self.y
+        plan.call("max_pool2d_backward", dy, self.argmax, gate, dx, *self.window,
+                  notes=fusions(ReLU=gate))
+        plan.give(source, dx)
+
+
+@lowers(AvgPool2d)
+class AvgPoolRule(Rule):
+    """Keeps nothing."""
+
+    def forward(self) -> Value:
+        plan, x, layer = self.plan, self.sources[0], self.layer
+        expect_cells("avg_pool2d", "x", x.shape)
+        self.window, output = checked_window("avg_pool2d", x.shape[2:], *layer.window)
+        y = plan.new((*x.shape[:2], *output), like=x)
+        plan.call("avg_pool2d", x, y, *self.window, layer.count_include_pad)
+        return y
+
+    def backward(self, dy: Value) -> None:
+        plan, (source,), x = self.plan, self.head.inputs, self.sources[0]
+        dy = plan.laid_out(dy, x.channels_last)
+        dx = plan.new(x.shape, like=x)
+        plan.call("avg_pool2d_backward", dy, dx, *self.window, self.layer.count_include_pad)
+        plan.give(source, dx)
+
+
+@lowers(GlobalAvgPool2d, GlobalMaxPool2d)
+class GlobalPoolRule(Rule):
+    """Over whole maps; the largest one's place is kept."""
+
+    def forward(self) -> Value:
+        plan, x = self.plan, self.sources[0]
+        expect_cells(self.name, "x", x.shape)
+        y = plan.new((*x.shape[:2], 1, 1), like=x)
+        self.argmax = []
+        if self.name == "global_max_pool2d":
+            self.argmax = [plan.new(y.shape, like=x, dtype="int32") if plan.training else None]
+        plan.call(self.name, x, y, *self.argmax)
+        return y
+
+    @property
+    def name(self) -> str:
+        """Of the kernel."""
+        is_max = isinstance(self.layer, GlobalMaxPool2d)
+        return "global_max_pool2d" if is_max else "global_avg_pool2d"
+
+    def backward(self, dy: Value) -> None:
+        plan, (source,), x = self.plan, self.head.inputs, self.sources[0]
+        dy = plan.laid_out(dy, x.channels_last)
+        dx = plan.new(x.shape, like=x)
+        plan.call(f"{self.name}_backward", dy, *self.argmax, dx)
+        plan.give(source, dx)

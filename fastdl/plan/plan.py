@@ -1,0 +1,100 @@
+"""A network at fixed shapes, ready to run: a list of calls over one block of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..graph import Graph, Seen
+from ..layers.layer import Layer
+from ..losses import Loss
+from .arena import allocate, lifetimes, offsets
+from .lower import LossRule, loss_rule, rule
+from .planner import Planner, Shape
+from .step import Step
+from .value import Value
+
+
+class Plan:
+    """What `predict` runs for one shape of its inputs, and, with a loss, a training step.
+
+    Memory is taken at the first run. Parameters are read where they are at each run.
+
+    Parameters
+    ----------
+    graph, shapes, dtype, paths, seen : as of `Planner`
+    loss : of a training step; None for inference
+
+    Attributes
+    ----------
+    steps : list of Step
+    dtype : numpy.dtype
+    running : bool
+        Whether `run` has begun and not ended.
+    """
+
+    def __init__(self, graph: Graph, shapes: Sequence[Shape], dtype: np.dtype,
+                 paths: Mapping[Layer, str], loss: Loss | None = None,
+                 seen: Seen | None = None) -> None:
+        planner = Planner(graph, shapes, dtype, loss is not None, paths, seen)
+        self._inputs, self._outputs = planner.inputs, planner.forward()
+        self.loss: LossRule | None = None
+        if loss is not None:
+            self.loss = loss_rule(loss)
+            planner.backward([self.loss.lower(planner, self._outputs[0])])
+        self.steps: list[Step] = planner.steps
+        self.dtype = dtype
+        self._calls: list[Callable[[], Any]] | None = None
+        self.running = False
+        layers = graph.layers()
+        self._versions = [(layer, layer.version) for layer in layers if rule.known(layer)]
+        self._arrays = [(store, name, array) for layer in layers
+                        for store in (layer.params, layer.buffers)
+                        for name, array in store.items()]
+
+    def is_current(self) -> bool:
+        """Whether no layer was changed but for what its arrays hold."""
+        return (all(layer.version == version for layer, version in self._versions)
+                and all(store.get(name) is array for store, name, array in self._arrays))
+
+    @property
+    def parameter_bytes(self) -> int:
+        """What the parameters and buffers of the layers take."""
+        return sum(array.nbytes for _, _, array in self._arrays)
+
+    @property
+    def arena_bytes(self) -> int:
+        """The memory that it takes."""
+        return offsets(self._lifetimes())[1]
+
+    def _lifetimes(self) -> dict[Value, tuple[int, int]]:
+        # Of a training step the outputs are wanted by its loss alone.
+        return lifetimes(self.steps, self._inputs, () if self.loss else self._outputs)
+
+    def prepare(self) -> list[Callable[[], Any]]:
+        """Take memory; returns the calls of the steps."""
+        if self._calls is None:
+            allocate(self._lifetimes())
+            self._calls = [step.bind() for step in self.steps]
+        return self._calls
+
+    def feed(self, xs: Sequence[np.ndarray]) -> None:
+        """Copy the inputs of the next run to their places."""
+        self.prepare()
+        for value, x in zip(self._inputs, xs, strict=True):
+            np.copyto(value.resolve(), x, casting="unsafe")
+
+    def run(self) -> None:
+        """Run all steps."""
+        self.running = True
+        try:
+            for call in self.prepare():
+                call()
+        finally:
+            self.running = False
+
+    def outputs(self) -> list[np.ndarray]:
+        """What the last run in inference gave; the next one overwrites it."""
+        return [value.resolve() for value in self._outputs]
