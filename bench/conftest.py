@@ -4,7 +4,8 @@ import pytest
 
 from .with_fastdl import facts
 
-collect_ignore = ["with_torch.py"]      # it imports torch, which belongs into its own process
+# They import what belongs into processes of their own, and need not be installed.
+collect_ignore = ["with_torch.py", "steps/with_keras.py", "steps/with_jax.py"]
 
 
 @pytest.hookimpl(optionalhook=True)

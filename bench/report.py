@@ -7,27 +7,20 @@
 import argparse
 import json
 import math
-import os
-import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from fastdl.benchmark.cases import CASES, CONV_PASSES, Case, select
-from fastdl.files import write_text
 
+from . import pages
 from .figures import Best, Figures, geometric_mean
 from .goals import NAMES, convolutions, goals
 from .members import MEMBERS, PEERS
+from .pages import one_of, table
 from .run import Turns, run
 
-BEGIN, END = "<!-- made by bench.report -->", "<!-- end of what bench.report makes -->"
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    """Lines of a Markdown table."""
-    head = list(head)
-    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
+NAME = "bench.report"
 
 
 # ---- the parts of the page ----
@@ -35,13 +28,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 def header(figures: Figures, run: dict[str, Any]) -> list[str]:
     """Facts about machine and run."""
     facts = run["facts"]
-    times = [entry["at"] for entry in run["cases"].values()]
     sets = ", ".join(f"{name}: {isa}" for name, isa in facts["instruction sets"].items())
-    lines = [f"- {min(times)} to {max(times)}; {facts['machine']}, {facts['cores']} cores, "
-             f"{facts['system']}",
-             f"- commit {facts['commit'][:12]}{' with changes' if facts['dirty'] else ''}; "
-             f"{facts['threads']} threads; {sets}",
-             f"- {', '.join(f'{name} {version}' for name, version in facts['versions'].items())}",
+    lines = [*pages.header(run, facts["versions"]), f"- {sets}",
              f"- {len(figures.cases)} of {len(CASES)} cases, {run['rounds']} rounds in turns"]
     limits: dict[str, list[float]] = {}
     for entry in run["cases"].values():
@@ -175,46 +163,18 @@ def markdown(run: dict[str, Any]) -> str:
 
 # ---- the command line ----
 
-def insert(report: str, page: str) -> str:
-    """`page` with `report` between the lines `BEGIN` and `END`."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"the page has no place for a report: a line {BEGIN}, then a line {END}")
-    return f"{before}{begin}\n\n{report}\n{end}{after}"
-
-
-def _one_of(names: Collection[str]) -> Callable[[str], str]:
-    def known(name: str) -> str:
-        if name not in names:
-            raise argparse.ArgumentTypeError(f"{name!r}; there are: {', '.join(sorted(names))}")
-        return name
-
-    return known
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("families", nargs="*", metavar="FAMILY",
-                        type=_one_of({case.family for case in CASES}),
+                        type=one_of({case.family for case in CASES}),
                         help="kernels to measure, all unless given")
     parser.add_argument("--shapes", nargs="+", default=[], metavar="SET",
-                        type=_one_of({name for case in CASES for name in case.sets}),
+                        type=one_of({name for case in CASES for name in case.sets}),
                         help="networks, or other sets of the data files")
-    parser.add_argument("--members", nargs="+", metavar="NAME", type=_one_of(MEMBERS),
+    parser.add_argument("--members", nargs="+", metavar="NAME", type=one_of(MEMBERS),
                         default=[name for name, member in MEMBERS.items() if not member.optional],
                         help=f"who is measured, of: {', '.join(MEMBERS)}")
-    parser.add_argument("--json", type=Path, default=Path("bench.json"), dest="path",
-                        help="the file of the run; what it has already is not measured again")
-    parser.add_argument("--saved", action="store_true", help="measure nothing")
-    parser.add_argument("--budget", type=float, default=math.inf, metavar="SECONDS",
-                        help="start no case after so long; give the same file to go on")
-    parser.add_argument("--rounds", type=int, default=Turns().rounds)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the plots there")
-    parser.add_argument("-o", "--output", type=Path,
-                        help="write the report here, not to stdout; where the file has a place for "
-                             "it, only that is replaced")
+    pages.add_options(parser, Path("bench.json"), Turns().rounds)
     return parser
 
 
@@ -226,12 +186,7 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         measured = run(chosen.path, select(chosen.families, chosen.shapes), chosen.members,
                        chosen.threads, Turns(chosen.rounds), chosen.budget)
-    report = markdown(measured)
-    if chosen.output:
-        page = chosen.output.read_text(encoding="utf-8") if chosen.output.exists() else ""
-        write_text(chosen.output, insert(report, page) if BEGIN in page else report)
-    else:
-        sys.stdout.write(report)
+    pages.publish(markdown(measured), NAME, chosen.output)
     if chosen.plots:
         from .plots import draw
         draw(Figures(measured), chosen.plots)

@@ -1,30 +1,20 @@
-"""Measuring: every member on every case, in turns, into a JSON file that is written as it grows.
-
-A run that is stopped, or whose budget of time is spent, is continued by giving the same file
-again; what is measured together, a case with all its members and limits, is never torn apart.
-"""
+"""Measuring: every member on every case, in turns."""
 
 import contextlib
-import datetime
-import json
 import os
-import platform
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from fastdl.benchmark.cases import Case
+from fastdl.benchmark.processes import MemberError
 from fastdl.benchmark.timing import PAUSE, interleaved
-from fastdl.files import write_text
 
-from .members import JUDGES, MEMBERS, ROOT, MemberError, Process
+from .members import JUDGES, MEMBERS, Process
 from .peak import NATIVE, Peak, PeakError
+from .record import facts_of_the_machine, record, rounded
 
 SHORT_PAUSE = 0.02              # s; OpenMP's idle threads spin for about 5 ms
 
@@ -75,9 +65,9 @@ class Field:
         seconds = interleaved({**timers, **limits}, turns.rounds, turns.block, pause)
         times: dict[str, dict[str, list[float]]] = {}
         for member, variant in timers:
-            times.setdefault(member, {})[variant] = _rounded(seconds[member, variant])
+            times.setdefault(member, {})[variant] = rounded(seconds[member, variant])
         return {"times": times, "left_out": left_out,
-                "limits": {name: _rounded(1 / unit for unit in seconds["limit", name])
+                "limits": {name: rounded(1 / unit for unit in seconds["limit", name])
                            for _, name in limits}}
 
     def _prepared(self, case: Case) -> tuple[dict, dict]:
@@ -111,43 +101,14 @@ def _fast_folder() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
-def _rounded(values: Iterable[float]) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
-
-
-def _compact(saved: dict[str, Any]) -> str:
-    """JSON with a line for each case."""
-    head = json.dumps({key: value for key, value in saved.items() if key != "cases"})
-    lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in saved["cases"].items()]
-    body = ",\n".join(lines)
-    return f'{head[:-1]}, "cases": {{\n{body}\n}}}}\n'
-
-
 def _facts(field: Field) -> dict[str, Any]:
-    def git(*arguments: str) -> str:
-        with contextlib.suppress(OSError):              # there need not be a git
-            done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
-            return done.stdout.strip()
-        return ""
-
-    versions = {}
+    versions: dict[str, str] = {}
     for process in field.processes.values():
         versions |= process.facts["versions"]
-    return {"machine": _cpu(), "cores": os.cpu_count(), "system": platform.system(),
-            "threads": field.threads, "versions": versions, "absent": field.absent,
+    return {**facts_of_the_machine(field.threads), "versions": versions, "absent": field.absent,
             "instruction sets": {name: process.facts["instruction set"]
                                  for name, process in field.processes.items()
-                                 if "instruction set" in process.facts},
-            "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+                                 if "instruction set" in process.facts}}
 
 
 def run(path: Path, cases: Sequence[Case], members: Sequence[str], threads: int,
@@ -159,22 +120,6 @@ def run(path: Path, cases: Sequence[Case], members: Sequence[str], threads: int,
     ValueError
         when the file is of another commit, machine, or number of threads
     """
-    end = time.monotonic() + budget
     with Field(members, threads) as field:
-        facts = _facts(field)
-        saved = (json.loads(path.read_text(encoding="utf-8")) if path.exists() else
-                 {"facts": facts, "rounds": turns.rounds, "cases": {}})
-        for key in ("commit", "machine", "threads"):
-            if saved["facts"][key] != facts[key]:
-                raise ValueError(f"{path} is of {key} {saved['facts'][key]}, this is "
-                                 f"{facts[key]}: ratios come from one run")
-        missing = [case for case in cases if case.name not in saved["cases"]]
-        bar = tqdm(missing, disable=None)
-        for case in bar:
-            if time.monotonic() > end:
-                break
-            bar.set_description(case.name)
-            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            saved["cases"][case.name] = {"at": now, **field.measure(case, turns)}
-            write_text(path, _compact(saved))
-    return saved
+        return record(path, {case.name: partial(field.measure, case, turns) for case in cases},
+                      _facts(field), turns.rounds, budget)

@@ -1,10 +1,5 @@
 """A member's process: ``python -m bench.worker FRAMEWORK OPTIONS``.
 
-Reads one JSON object a line and answers each with one:
-    {"command": "facts"}                                    versions and the like
-    {"command": "prepare", "case", "expected"}              builds every variant, and checks it
-    {"command": "time", "variant", "calls"}                 seconds of one call, the mean of them
-
 ``with_<framework>.py`` knows the framework. It has ``facts()``, ``variants(case, options)``: a
 function for each variant of a case, which takes the arrays and returns the run to be timed; and
 ``to_numpy(result)``.
@@ -12,7 +7,6 @@ function for each variant of a case, which takes the arrays and returns the run 
 
 import importlib
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastdl.benchmark.cases import CASES, Case
+from fastdl.benchmark.processes import serve
 from fastdl.benchmark.runs import comparable
 from fastdl.benchmark.timing import check, seconds_per_call
 
@@ -72,21 +67,5 @@ def _loaded(folder: Path) -> list[np.ndarray]:
     return [np.load(path, mmap_mode="r") for path in sorted(folder.iterdir())]
 
 
-def serve(framework: str, options: dict[str, Any]) -> None:
-    """Answer the requests on standard input until it ends."""
-    # Whatever else prints must not come between the answers.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    worker = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            worker = worker or Worker(framework, options)
-            answer = {"result": getattr(worker, request.pop("command"))(**request)}
-        except Exception as error:                          # it is reported at the other end
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    serve(sys.argv[1], json.loads(sys.argv[2]))
+    serve(lambda: Worker(sys.argv[1], json.loads(sys.argv[2])))

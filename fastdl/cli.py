@@ -99,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict)
 
     bench = commands.add_parser("bench", help="compare the backends on this machine")
+    bench.add_argument("--steps", action="store_true",
+                       help="time training and predicting with small networks instead, beside "
+                            "PyTorch if it is installed")
     bench.set_defaults(run=_bench)
 
     info = commands.add_parser("info", help="versions, CPU, instruction set, threads, backends")
@@ -255,7 +258,12 @@ def _bench(arguments: argparse.Namespace) -> int:
     from . import benchmark
 
     _apply_settings(arguments)
-    print(benchmark.as_table(benchmark.compare()))
+    if arguments.steps:
+        from .benchmark import steps
+
+        print(steps.as_table(steps.compare(backend.get_num_threads())))
+    else:
+        print(benchmark.as_table(benchmark.compare()))
     return 0
 
 

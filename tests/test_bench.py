@@ -101,7 +101,8 @@ def test_report(tmp_path, capsys):
     report.main(["--saved", "--json", str(path)])
     lines = capsys.readouterr().out.splitlines()
     for line in (
-        "- commit 0123456789ab with changes; 2 threads; fastdl: avx512",
+        "- commit 0123456789ab with changes; 2 threads",
+        "- fastdl: avx512",
         "- not there: numba (gone)",
         "| gemm 1024³, float32 | 90% | 86% | **no** |",
         "| gemm 2048³, float32 | 90% | not measured | – |",
@@ -153,18 +154,19 @@ def test_report_without_limits_and_peers(tmp_path):
 
 
 def test_report_goes_into_its_place(tmp_path):
-    from bench import report
+    from bench import pages, report
 
+    begin, end = pages.markers(report.NAME)
     source, page = tmp_path / "run.json", tmp_path / "results.md"
     source.write_text(json.dumps(run_by_hand()), encoding="utf-8")
-    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n", encoding="utf-8")
     for _ in range(2):
         report.main(["--saved", "--json", str(source), "-o", str(page)])
         text = page.read_text(encoding="utf-8")
-        assert text == (f"before\n{report.BEGIN}\n\n{report.markdown(run_by_hand())}\n{report.END}"
+        assert text == (f"before\n{begin}\n\n{report.markdown(run_by_hand())}\n{end}"
                         "\nafter\n")
     with pytest.raises(ValueError, match="no place for a report"):
-        report.insert("", report.BEGIN)
+        pages.insert("", report.NAME, begin)
 
 
 def test_plots(tmp_path):
@@ -263,7 +265,8 @@ def test_no_compiler_no_peak(monkeypatch):
 
 
 def test_a_framework_that_is_not_there():
-    from bench.members import Member, MemberError, Process
+    from bench.members import Member, Process
+    from fastdl.benchmark.processes import MemberError
 
     with pytest.raises(MemberError, match=r"No module named 'bench\.with_caffe'"):
         Process(Member("caffe"), 1)

@@ -20,6 +20,7 @@ from .._kernels._table import BACKENDS
 from ..errors import ArgumentError, BackendUnavailableError
 from .cases import Case, short
 from .runs import comparable, prepared
+from .text import aligned
 from .timing import check, interleaved, seconds_per_call
 
 REFERENCE = "reference"
@@ -117,8 +118,4 @@ def as_table(rows: Iterable[Row]) -> str:
         lines.append((*(("", "") if what == previous else what), row.backend,
                       f"{row.seconds * 1e3:.3f}", f"x{row.ratio:.2f}"))
         previous = what
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) if i < 3 else cell.rjust(width)
-                  for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
-        for line in lines)
+    return aligned(lines, left=3)

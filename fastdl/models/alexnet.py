@@ -40,7 +40,7 @@ class AlexNet(Module):
         self.classifier = Sequential(
             Dropout(dropout), Linear(256 * size**2, 4096, weight_init="he"), ReLU(),
             Dropout(dropout), Linear(4096, 4096, weight_init="he"), ReLU(),
-            Linear(4096, num_classes, weight_init="he"))
+            Linear(4096, num_classes, weight_init=0.01))
 
     def connect(self, x: Node) -> Node:
         return self.classifier(flatten(self.features(x)))

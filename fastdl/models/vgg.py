@@ -40,7 +40,7 @@ class VGG(Module):
         self.classifier = Sequential(
             Linear(WIDTHS[-1] * size**2, 4096, weight_init="he"), ReLU(), Dropout(dropout),
             Linear(4096, 4096, weight_init="he"), ReLU(), Dropout(dropout),
-            Linear(4096, num_classes, weight_init="he"))
+            Linear(4096, num_classes, weight_init=0.01))
 
     def connect(self, x: Node) -> Node:
         return self.classifier(flatten(self.features(x)))
