@@ -119,10 +119,10 @@ def test_resume_goes_on_bit_for_bit(tmp_path, monkeypatch, capsys):
     train("--epochs", "3", model="deep_convnet", out="unbroken")
     evaluate = fd.Trainer.evaluate
 
-    def break_in_the_third_epoch(trainer, *arguments):
+    def break_in_the_third_epoch(trainer, *arguments, **options):
         if trainer.epoch == 2:
             raise KeyboardInterrupt
-        return evaluate(trainer, *arguments)
+        return evaluate(trainer, *arguments, **options)
 
     monkeypatch.setattr(fd.Trainer, "evaluate", break_in_the_third_epoch)
     assert train("--epochs", "3", model="deep_convnet", out="broken") == 130

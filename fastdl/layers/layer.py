@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import ArgumentError, GraphError, ShapeError
 
 # Attributes that say nothing about what a layer computes.
-_OF_A_RUN = {"training", "_saved", "_grads"}
+_OF_A_RUN = {"training", "_saved", "_grads", "_version"}
 
 
 class Layer:
@@ -37,12 +37,10 @@ class Layer:
         Parameters, their gradients after a backward pass, and other state that is saved with them.
     training : bool
         What `train` and `eval` set.
-    version : int
-        Counts changes to other attributes, such as a stride: what was planned before is stale.
     """
 
     training = True
-    version = 0
+    _version = 0
     _saved: tuple[Any] | None = None
 
     # ---- the pair ----
@@ -81,6 +79,11 @@ class Layer:
         """Gradients of the parameters by name, after a backward pass."""
         return self.__dict__.setdefault("_grads", {})
 
+    @property
+    def version(self) -> int:
+        """Counts changes of attributes such as a stride: what was planned before is stale."""
+        return self._version
+
     def add_parameter(self, name: str, value: np.ndarray) -> None:
         """Register a parameter."""
         self.params[name] = np.ascontiguousarray(value)
@@ -102,7 +105,7 @@ class Layer:
                 return
         super().__setattr__(name, value)
         if name not in _OF_A_RUN:
-            self.__dict__["version"] = self.version + 1
+            self.__dict__["_version"] = self._version + 1
 
     def check_grads(self, grads: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What `grad` returned for the parameters, if it fits them."""
