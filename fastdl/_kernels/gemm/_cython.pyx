@@ -5,9 +5,6 @@ What is decided here is how `out` is cut among threads: into a grid of cells.
 
 from ..native._native cimport *
 
-cdef enum:
-    FEW_ROWS = 42           # b is read where it lies when no more rows than that meet it
-
 
 cdef void cut(fd_gemm_args *args, Py_ssize_t itemsize, int threads) noexcept:
     """Choose the grid whose largest cell is done first."""
@@ -20,7 +17,7 @@ cdef void cut(fd_gemm_args *args, Py_ssize_t itemsize, int threads) noexcept:
         rows = ceil_div(args.M * across, threads)
         columns = ceil_div(args.N, across * lanes) * lanes
         cycles = rows * columns / (2. * lanes) + 0.1 * rows
-        if args.trans_b or rows > FEW_ROWS:
+        if not fd_b_lies_ready(args, rows, itemsize):
             cycles += 0.3 * columns * (across / <double> threads if across == 1 else 1)
         if least < 0 or cycles < least:
             least, args.grid_m, args.grid_n = cycles, threads // across, across
@@ -33,7 +30,8 @@ cdef int multiply(fd_gemm_args *args, fd_dtype dtype) except -1:
     args.packed = NULL
     args.stream = streams(args.M * args.N, dtype)
     cut(args, itemsize, threads_for(work))
-    if args.grid_n == 1 and args.grid_m > 1 and (args.trans_b or args.M > FEW_ROWS * args.grid_m):
+    if (args.grid_n == 1 and args.grid_m > 1
+            and not fd_b_lies_ready(args, ceil_div(args.M, args.grid_m), itemsize)):
         panels = panel_items(args.N, itemsize)
         args.packed = shared_scratch(panels * PANEL_BYTES * args.K + 1)
         run(FD_gemm_pack, dtype, args, panels, work)

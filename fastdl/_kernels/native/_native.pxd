@@ -55,6 +55,8 @@ cdef extern from "fastdl_native.h" nogil:
         void *packed
         Py_ssize_t grid_m, grid_n
 
+    bint fd_b_lies_ready(const fd_gemm_args *args, Py_ssize_t rows, size_t itemsize)
+
     ctypedef struct fd_im2col_args:
         fd_window window
         const void *source

@@ -88,6 +88,13 @@ typedef struct {
     ptrdiff_t grid_m, grid_n;           /* items: cells of this grid over `out` */
 } fd_gemm_args;
 
+/* Whether b is read where it lies by that many rows of a. Packing pays off for more; sooner where
+ * the rows of b share cache sets, because each tile then fetches them again. */
+static inline int fd_b_lies_ready(const fd_gemm_args *args, ptrdiff_t rows, size_t itemsize)
+{
+    return !args->trans_b && rows <= ((size_t)args->b_row * itemsize % 2048 ? 560 : 42);
+}
+
 typedef struct {
     fd_window window;
     const void *source;

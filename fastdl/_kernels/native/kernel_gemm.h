@@ -1,7 +1,8 @@
 /* Matrix product: cache-blocked, register-tiled (Goto & van de Geijn, 2008).
  *
- * A block of b is copied into panels of NR columns in which k runs slowest, unless few rows meet
- * it; a block of a, if it is transposed or its rows share cache sets, unless few columns meet it.
+ * A block of b is copied into panels of NR columns in which k runs slowest, if it is transposed or
+ * many rows meet it; a block of a, if many columns meet it and it is transposed or its rows share
+ * cache sets.
  * The tile (kernel_tile.h) does the rest, and finishes what it stores: bias, the old `out`, ReLU, a
  * gate.
  */
@@ -13,7 +14,7 @@ enum {
     K(LINE) = K(KC) + FD_VBYTES / sizeof(T),    /* a row of packed a; no power of two */
     K(PACKED_A) = K(MC) * K(LINE),
     K(PACKED_B) = (K(NC) + K(NR)) * K(KC),
-    K(FEW_ROWS) = FD_ROWS * 3, K(FEW_COLUMNS) = 512 / sizeof(T),
+    K(FEW_COLUMNS) = 512 / sizeof(T),
 };
 
 /* A matrix in memory: where one row or column ends and the next begins. */
@@ -70,14 +71,14 @@ static void K(gemm_pack)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 }
 
 /* b for these columns and steps of k, packed or as it lies, as the tile takes it. */
-static void K(find_panel)(K(matrix) b, ptrdiff_t columns, ptrdiff_t kb, int few_rows,
+static void K(find_panel)(K(matrix) b, ptrdiff_t columns, ptrdiff_t kb, int ready,
                           const T *packed, T *space, K(product) *p)
 {
     p->b = packed ? packed : space;
     p->b_step = K(packed_width)(columns);
     p->b_second = VL;
     if (packed) return;
-    if (few_rows && b.column == 1 && columns >= VL) {
+    if (ready && columns >= VL) {
         p->b = b.at;
         p->b_step = b.row;
         p->b_second = K(second)(columns);
@@ -93,7 +94,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     ptrdiff_t M = rows.end - rows.begin, N = columns.end - columns.begin;
     T *out = (T *)args->out + rows.begin * args->out_row + columns.begin;
     const T *bias = args->bias ? (const T *)args->bias + columns.begin : NULL;
-    int few_rows = M <= K(FEW_ROWS), few_columns = N <= K(FEW_COLUMNS);
+    int ready = fd_b_lies_ready(args, M, sizeof(T)), few_columns = N <= K(FEW_COLUMNS);
     int next_follows = a.column == 1 && a.row == args->K && args->K <= K(KC);
     a = K(part_of)(a, rows.begin, 0);
     b = K(part_of)(b, 0, columns.begin);
@@ -126,7 +127,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                     .gate = gate && k + kb == args->K ? gate + column : NULL,
                     .gate_row = args->gate_row,
                     .scale = (T)args->alpha, .relu = args->relu && k + kb == args->K, .stream = stream};
-                K(find_panel)(K(part_of)(b, k, column), panel.end - panel.begin, kb, few_rows,
+                K(find_panel)(K(part_of)(b, k, column), panel.end - panel.begin, kb, ready,
                               args->packed ? K(packed_at)(args, k, kb, columns.begin + column)
                                            : NULL,
                               space_b + panel.begin * kb, &product[n]);
