@@ -4,8 +4,8 @@
 
 MNIST and CIFAR-10, cropped, flipped and normalised, and MNIST as it comes. A row: a step on a batch
 that is there already, and on the loader's with so many workers; how long such a step waited for it,
-and what part of the whole that was. The step that waits is the eager one, on all threads; ways are
-taken in turns, and medians of the rounds are shown.
+and what part of the whole that was. Steps are `Trainer.step`, on all threads. Ways are taken in
+turns, and medians of the rounds are shown.
 """
 
 import argparse

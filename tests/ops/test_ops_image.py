@@ -55,7 +55,7 @@ def test_is_padding_slicing_and_reversing(data):
         for out in (np.empty((N, OH, OW, 2), "f4").transpose(0, 3, 1, 2),
                     np.empty((N, 2, OH, OW), "f4"), None):
             if out is not None and x.dtype == "float64":
-                out = out.astype("f8", order="K")
+                out = np.empty_like(out, "f8")
             y = crop(x, np.array(rows, int), size=(OH, OW), top=np.array(top, int),
                      left=np.array(left, int), mirror=np.array(mirror, bool), scale=0.25, shift=-1,
                      fill=-50, out=out, backend=backend)

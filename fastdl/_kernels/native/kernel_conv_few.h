@@ -170,28 +170,34 @@ static K(few_phase) K(find_phase)(const K(correlation) *job, const fd_strip *str
     return phase;
 }
 
-/* The sums of a phase, finished, to where they belong. */
+/* `row` itself if its elements follow each other, else a copy in `space` whose do. */
+static const T *K(side_by_side)(const T *row, ptrdiff_t step, ptrdiff_t count, T *space)
+{
+    if (!row || step == 1) return row;
+    K(copy_strided)(space, row, count, step);
+    return space;
+}
+
+/* The sums of a phase, finished, to where they belong; `space` is for two lines of pixels. */
 static void K(store_phase)(const K(correlation) *job, ptrdiff_t n, const K(few_phase) *phase,
-                           ptrdiff_t phase_h, ptrdiff_t phase_w, const T *sums, ptrdiff_t line,
-                           ptrdiff_t plane)
+                           ptrdiff_t phase_h, ptrdiff_t phase_w, T *sums, ptrdiff_t line,
+                           ptrdiff_t plane, T *space)
 {
     ptrdiff_t step_h = fd_phases(&job->h), step_w = fd_phases(&job->w);
     ptrdiff_t step = step_w * job->out.pixel, width = phase->columns.end - phase->columns.begin;
     ptrdiff_t column = phase->columns.begin * step_w + phase_w;
     for (ptrdiff_t c = 0; phase->count && c < job->oc; c++)
         for (ptrdiff_t i = phase->rows.begin; i < phase->rows.end; i++) {
-            const T *from = sums + c * plane + (i - phase->rows.begin) * line;
+            T *from = sums + c * plane + (i - phase->rows.begin) * line;
             ptrdiff_t row = i * step_h + phase_h, oc = job->oc_first + c;
             T *to = K(at)(&job->out, n, row, column, oc);
             const T *start = job->residual.at ? K(at)(&job->residual, n, row, column, oc) : NULL;
             const T *gate = job->gate.at ? K(at)(&job->gate, n, row, column, oc) : NULL;
-            if (step == 1)
-                K(finish)(from, NULL, start, gate, 0, width, to);
-            else
-                for (ptrdiff_t j = 0; j < width; j++) {
-                    T sum = start ? from[j] + start[j * step] : from[j];
-                    to[j * step] = gate && gate[j * step] <= 0 ? 0 : sum;
-                }
+            start = K(side_by_side)(start, step, width, space);
+            gate = K(side_by_side)(gate, step, width, space + line);
+            if (start || gate || step == 1)
+                K(finish)(from, NULL, start, gate, 0, width, step == 1 ? to : from);
+            for (ptrdiff_t j = 0; step != 1 && j < width; j++) to[j * step] = from[j];
         }
 }
 
@@ -210,10 +216,11 @@ static void K(correlate_to_few)(const K(correlation) *job, ptrdiff_t n, ptrdiff_
     ptrdiff_t sums_plane = (band / S + 2) * line + room, sums_size = job->oc * sums_plane;
     ptrdiff_t taps_size = job->h.K * job->w.K * (ptrdiff_t)sizeof(ptrdiff_t);
     char *memory = fd_scratch((size_t)fd_round_up(taps_size, 64) + (size_t)(planes * plane + room
-                              + phases * sums_size) * sizeof(T));
+                              + phases * sums_size + 2 * line) * sizeof(T));
     if (!memory) return;
     ptrdiff_t *taps = (ptrdiff_t *)memory;
     T *space = (T *)(memory + fd_round_up(taps_size, 64)), *sums = space + planes * plane + room;
+    T *lines = sums + phases * sums_size;
     K(fill)(sums - room, room, 0);
     for (ptrdiff_t i = n; i < n + images; i++)
         for (fd_range some = {rows.begin, 0}; some.begin < rows.end; some.begin = some.end) {
@@ -234,7 +241,8 @@ static void K(correlate_to_few)(const K(correlation) *job, ptrdiff_t n, ptrdiff_
                         K(add_runs)(p, job->oc, phase.count);
                         w += job->c * phase.n_taps * job->oc;
                         if (first + planes >= job->c)
-                            K(store_phase)(job, i, &phase, h, v, p.out, line, sums_plane);
+                            K(store_phase)(job, i, &phase, h, v, p.out, line, sums_plane,
+                                           lines);
                     }
             }
         }

@@ -101,6 +101,11 @@ FD_INLINE void K(depthwise_tile)(const K(outputs) *o, fd_tile tile, const K(plac
             for (int k = 0; k < SIZE; k++)
                 FD_PREFETCH(out + channel + (HEIGHT + k / WIDTH) * out_row
                             + k % WIDTH * out_column);
+            if (gate)
+#pragma GCC unroll 8
+                for (int k = 0; k < SIZE; k++)
+                    FD_PREFETCH(o->gate + (place + channel + (HEIGHT + k / WIDTH) * out_row
+                                           + k % WIDTH * out_column));
         }
         if (add)
 #pragma GCC unroll 8

@@ -103,6 +103,9 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     if (start) start += out - (T *)args->out;
     const T *gate = args->gate;
     if (gate) gate += rows.begin * args->gate_row + columns.begin;
+    /* What tiles read at their end, unless that is `out`, has whole rows that follow each other. */
+    const T *reads = gate ? gate : start != out ? start : NULL;
+    if ((gate ? args->gate_row : args->out_row) != args->N || N != args->N) reads = NULL;
     int stream = args->stream && start != out && args->K <= K(KC) && N % VL == 0
         && args->out_row % VL == 0 && (uintptr_t)out % FD_VBYTES == 0;
     if (start == out && args->beta != 1)
@@ -139,8 +142,10 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                     if (a_is_far) {
                         const T *next = K(part_of)(a, i + mb, 0).at;
                         p.ahead[0] = K(part_ahead)(next, mb * kb, n, panels);
-                        p.ahead_per_row = p.ahead[0].size / mb + 1;
                     }
+                    if (reads)
+                        p.ahead[1] = K(part_ahead)(reads + (i + mb) * N + j, mb * nb, n, panels);
+                    p.ahead_per_row = (p.ahead[0].size + p.ahead[1].size) / mb + 1;
                     p.a = block.at;
                     p.a_row = block.row;
                     p.a_step = block.column;

@@ -52,6 +52,18 @@ typedef struct {
 
 enum K(form) { K(APART), K(ADJACENT) };
 
+/* Ask for what the end of the tile reads, unless that is `out`, which is asked for anyway. */
+FD_INLINE void K(ask_for_end)(int rows, int vectors, const K(product) *p, const T *at,
+                              ptrdiff_t row)
+{
+    if (!at || at == p->out) return;
+#pragma GCC unroll 1
+    for (int i = 0; i < rows; i++, at += row) {
+        FD_PREFETCH(at);
+        if (vectors == 2) FD_PREFETCH(at + p->out_second);
+    }
+}
+
 /* Inlined with constants, or the sums leave the registers. What only the end needs is read at the
  * end, for the same reason. */
 FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product) *p)
@@ -68,6 +80,8 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
         if (vectors == 2) FD_PREFETCH(p->out + i * p->out_row + p->out_second);
         sum[i][0] = sum[i][1] = (V){0};
     }
+    K(ask_for_end)(rows, vectors, p, p->start, p->start_row);
+    K(ask_for_end)(rows, vectors, p, p->gate, p->gate_row);
     for (ptrdiff_t s = 0; s < p->n_stretches; s++) {
         const T *b = p->b + p->stretches[s].b * b_step, *a[10];
 #pragma GCC unroll 10
@@ -109,20 +123,14 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
 static void K(finish)(const T *sums, const T *bias, const T *start, const T *gate, int relu,
                       ptrdiff_t count, T *out)
 {
-    ptrdiff_t i = 0;
-    for (; i + VL <= count; i += VL) {
-        V sum = K(load)(sums + i);
-        if (start) sum += K(load)(start + i);
-        if (bias) sum += K(load)(bias + i);
+    for (ptrdiff_t i = 0; i < count; i += VL) {
+        ptrdiff_t some = count - i;
+        V sum = K(load_first)(sums + i, some, 0);
+        if (start) sum += K(load_first)(start + i, some, 0);
+        if (bias) sum += K(load_first)(bias + i, some, 0);
         if (relu) sum = K(gated)(sum, sum);
-        if (gate) sum = K(gated)(K(load)(gate + i), sum);
-        K(store)(out + i, sum);
-    }
-    for (; i < count; i++) {
-        T sum = sums[i];
-        if (start) sum += start[i];
-        if (bias) sum += bias[i];
-        out[i] = (relu && sum <= 0) || (gate && gate[i] <= 0) ? 0 : sum;
+        if (gate) sum = K(gated)(K(load_first)(gate + i, some, 0), sum);
+        K(store_first)(out + i, sum, some);
     }
 }
 

@@ -259,6 +259,14 @@ static void K(multiply_points)(const fd_winograd_args *args, ptrdiff_t tiles, co
         }
 }
 
+static void K(ask_for_pixels)(const K(maps) *maps, ptrdiff_t n, fd_range rows, fd_range columns,
+                              ptrdiff_t channels)
+{
+    for (ptrdiff_t i = rows.begin; maps->at && i < rows.end; i++)
+        for (ptrdiff_t j = columns.begin; j < columns.end; j++)
+            K(fetch)(K(at)(maps, n, i, j, 0), channels);
+}
+
 /* Transform the products back, and store the outputs that exist; `target`, `start` and `gate` begin
  * where the cell does. */
 static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, const T *products,
@@ -271,14 +279,18 @@ static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, co
     for (ptrdiff_t n = 0; n < cell->images; n++)
         for (ptrdiff_t h = 0; h < rows.end - rows.begin; h += m)
             for (ptrdiff_t w = 0; w < columns.end - columns.begin; w += m, products += pitch) {
+                fd_range some_h = {h, FD_MIN(h + m, rows.end - rows.begin)};
+                fd_range some_w = {w, FD_MIN(w + m, columns.end - columns.begin)};
+                K(ask_for_pixels)(start, n, some_h, some_w, args->OC);
+                K(ask_for_pixels)(gate, n, some_h, some_w, args->OC);
                 TRANSFORM(output, m)(products, (m + 2) * point, point, y, m * pitch, pitch,
                                      fd_round_up(args->OC, VL));
-                for (ptrdiff_t i = 0; i < FD_MIN(m, rows.end - rows.begin - h); i++)
-                    for (ptrdiff_t j = 0; j < FD_MIN(m, columns.end - columns.begin - w); j++)
-                        K(finish)(y + (i * m + j) * pitch, args->b,
-                                  start->at ? K(at)(start, n, h + i, w + j, 0) : NULL,
-                                  gate->at ? K(at)(gate, n, h + i, w + j, 0) : NULL,
-                                  args->relu, args->OC, K(at)(target, n, h + i, w + j, 0));
+                for (ptrdiff_t i = some_h.begin; i < some_h.end; i++)
+                    for (ptrdiff_t j = some_w.begin; j < some_w.end; j++)
+                        K(finish)(y + ((i - h) * m + j - w) * pitch, args->b,
+                                  start->at ? K(at)(start, n, i, j, 0) : NULL,
+                                  gate->at ? K(at)(gate, n, i, j, 0) : NULL,
+                                  args->relu, args->OC, K(at)(target, n, i, j, 0));
             }
 }
 
