@@ -8,6 +8,7 @@ from ...graph import Graph
 
 LEARNING_RATES = {"adam": 1e-4, "momentum": 1e-3}       # low: nothing may overflow
 MOMENTUM = 0.9
+NO_OPTIONS = {"training", "version"}        # of a layer's attributes
 
 
 class Network(NamedTuple):
@@ -78,5 +79,5 @@ def description(graph: Graph) -> list[dict[str, Any]]:
     return [{"kind": type(layer).__name__, "inputs": [source.index for source in node.inputs],
              "bias": "bias" in layer.params,
              **{name: value for name, value in vars(layer).items()
-                if name != "training" and not name.startswith("_")}}
+                if name not in NO_OPTIONS and not name.startswith("_")}}
             for node, layer in graph.steps]
