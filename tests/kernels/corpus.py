@@ -471,6 +471,7 @@ def _normalisation(name, x):
                 "rstd": 1 / np.sqrt(var + 1e-5)}
     fused = {"residual": normal(*x.shape)}
     gate = {"y": np.maximum(ties(*x.shape), 0)}
+    capped = {"y": fresh(x.shape).choice([NAN, INF, -0.0, 0, 1e-30, 3, 5.99, 6, 7], x.shape)}
     for training in (True, False):
         if training and not len(x):
             continue
@@ -479,20 +480,26 @@ def _normalisation(name, x):
              training=training)
         case("batch_norm_backward", f"{title}, gated", ops.batch_norm_backward, backward | gate,
              terms=terms, training=training)
+        for dresidual in (False, True):
+            case("batch_norm_backward", f"{title}, ReLU6{', dresidual' if dresidual else ''}",
+                 ops.batch_norm_backward, backward | capped, terms=terms, training=training,
+                 relu6=True, return_dresidual=dresidual)
         for extra in ({}, gate):
             case("batch_norm_backward", f"{title}, dresidual{', gated' if extra else ''}",
                  ops.batch_norm_backward, backward | extra, terms=terms, training=training,
                  return_dresidual=True)
-    for relu in (True, False):
+    for relu in ({}, {"relu": True}, {"relu6": True}):
         for extra in ({}, fused):
-            title = f"{name}{', relu' if relu else ''}{', residual' if extra else ''}"
-            inputs = {"x": x, "weight": weight, "bias": bias} | extra
+            title = ", ".join([name, *relu, *extra])
+            # So wide that many values reach 6.
+            inputs = {"x": x, "weight": 4 * weight if "relu6" in relu else weight, "bias": bias}
+            inputs |= extra
             if relu or extra:
                 case("batch_norm_inference", title, ops.batch_norm,
                      inputs | {"running_mean": mean, "running_var": var}, terms=terms,
-                     training=False, relu=relu)
+                     training=False, **relu)
             if len(x) and (relu or extra):
-                case("batch_norm", title, ops.batch_norm, inputs, terms=terms, relu=relu,
+                case("batch_norm", title, ops.batch_norm, inputs, terms=terms, **relu,
                      return_stats=True)
     if len(x):
         case("batch_norm", name, ops.batch_norm,

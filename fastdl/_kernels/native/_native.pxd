@@ -134,11 +134,11 @@ cdef extern from "fastdl_native.h" nogil:
     ctypedef struct fd_norm_args:
         Py_ssize_t N, C, L
         bint by_rows, backward, training, relu
+        double cap
         const void *x
         const void *weight
         const void *bias
         const void *residual
-        const void *gate
         const void *dy
         void *y
         void *dx

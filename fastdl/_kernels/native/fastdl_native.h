@@ -165,6 +165,7 @@ enum { FD_POOL_CHANNELS = 64 };
 typedef struct {
     ptrdiff_t N, C, L;                  /* channels-last maps: (N * L, C, 1) */
     int by_rows, backward, training, relu;
+    double cap;                         /* of the ReLU: 6, or NaN for none, as NaN limits nothing */
     const void *x, *weight, *bias, *residual, *dy;
     void *y, *dx, *dresidual, *dw, *db; /* y is read on the way back, where its ReLU was active */
     void *mean, *rstd;
