@@ -143,6 +143,33 @@ case("add", "channels-last", sum_of,
      {"a": channels_last(normal(2, 5, 6, 7)), "b": channels_last(normal(2, 5, 6, 7))})
 
 
+def concatenated(backend, axis=1, **arrays):
+    return ops.concat(list(arrays.values()), axis, backend=backend)
+
+
+def taken_apart(x, sizes, backend, axis=1):
+    return tuple(ops.split(x, sizes, axis, backend=backend))
+
+
+for name, shape, sizes, axis in [
+        ("typical", (2, 7, 3, 4), (3, 4), 1), ("three", (3, 19, 5, 5), (1, 16, 2), 1),
+        ("one", (2, 3, 4, 5), (3,), 1), ("empty part", (2, 3, 2, 2), (0, 3), 1),
+        ("empty batch", (0, 3, 2, 2), (1, 2), 1), ("one pixel", (3, 40, 1, 1), (7, 33), 1),
+        ("first axis", (5, 3, 4, 6), (2, 3), 0), ("last axis", (2, 3, 4, 30), (13, 17), -1),
+        ("matrix", (9, 70), (32, 38), 1), ("row", (71,), (70, 1), 0),
+        ("large", (3, 96, 41, 40), (64, 15, 17), 1)]:
+    parts = {f"x{i}": normal(*shape[:axis], size, *shape[axis:][1:])
+             for i, size in enumerate(sizes)}
+    for layout in (np.asarray, channels_last):
+        last = ", channels-last" if layout is channels_last else ""
+        case("copy_matrix", f"{name}{last}", concatenated,
+             {key: layout(x) for key, x in parts.items()}, axis=axis)
+        case("copy_matrix", f"{name}, apart{last}", taken_apart, {"x": layout(normal(*shape))},
+             sizes=sizes, axis=axis)
+case("copy_matrix", "NaN and infinities", concatenated,
+     {key: poisoned(normal(4, 5, 6)) for key in "abc"})
+
+
 # ---- matrix product ----
 
 for name, (M, K, N) in {

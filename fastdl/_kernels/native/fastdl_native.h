@@ -196,6 +196,14 @@ typedef struct {
 } fd_layout_args;
 
 typedef struct {
+    const void *x;
+    void *y;
+    ptrdiff_t rows, columns, x_row, y_row;      /* the last two between rows in memory */
+    int stream;                         /* y past the caches */
+    ptrdiff_t parts;                    /* of the columns */
+} fd_copy_args;
+
+typedef struct {
     const void *x, *dy;                 /* x is the saved input or output on the way back; both are
                                            terms of a sum */
     void *y;                            /* y, or dx */
