@@ -29,6 +29,7 @@ def copy_matrix(x, y):
     args.rows, args.columns = y.shape
     args.x = matrix(x, dtype, args.rows, args.columns, &args.x_row)
     args.y = matrix(y, dtype, args.rows, args.columns, &args.y_row)
-    args.stream = streams(size, dtype)
+    # One of them is made of parts, or taken apart: the others of these will be copied soon.
+    args.stream = streams(args.rows * max(args.x_row, args.y_row), dtype)
     args.parts = -(-args.columns * y.itemsize // PART_BYTES)
     run(FD_copy_matrix, dtype, &args, args.rows * args.parts, 2.0 * size)
