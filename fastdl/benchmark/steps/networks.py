@@ -44,7 +44,8 @@ SMALL = (
 LARGE = tuple(Network(title, model, batch, 3, 224, 1000, "momentum") for title, model, batch in (
     ("AlexNet", "alexnet", 32), ("VGG-16", "vgg16", 8), ("ResNet-18", "resnet18", 16),
     ("ResNet-50", "resnet50", 8), ("GoogLeNet", "googlenet", 16),
-    ("MobileNetV2", "mobilenet_v2", 16), ("SqueezeNet", "squeezenet1_1", 16)))
+    ("DenseNet-121", "densenet121", 8), ("MobileNetV2", "mobilenet_v2", 16),
+    ("SqueezeNet", "squeezenet1_1", 16)))
 NETWORKS = SMALL + LARGE
 
 
