@@ -35,6 +35,21 @@ def test_a_training_step(net):
     assert text.count("conv2d_backward_input") == 1         # none to the images
 
 
+@pytest.mark.parametrize(("conv", "method"), [
+    (Conv2d(64, 64, 3, padding=1), "Winograd F(4×4, 3×3)"), (Conv2d(64, 64, 3, 2), "direct"),
+    (Conv2d(64, 64, 1), "product"), (Conv2d(64, 64, 3, groups=64), "depthwise"),
+])
+def test_the_method_of_a_convolution(conv, method, need_backend):
+    need_backend("cython")
+    net = fd.Sequential(conv, GlobalAvgPool2d(), Flatten(), Linear(64, 5))
+    text = str(fd.explain(net, (8, 64, 28, 28), loss="softmax_cross_entropy"))
+    assert text.count(f"{method}") == 2                     # forward, and to the filters
+    assert method not in str(fd.explain(net.astype("float64"), (8, 64, 28, 28))) \
+        or "Winograd" not in method
+    with fd.use_backend("reference"):
+        assert method not in str(fd.explain(net, (8, 64, 28, 28)))
+
+
 def test_operations_are_explained_as_before():
     assert "conv2d on float32 arrays" in str(fd.explain("conv2d"))
 
