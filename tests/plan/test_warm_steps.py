@@ -8,6 +8,7 @@ import pytest
 
 import fastdl as fd
 
+PAGES = 32 * 2 * 16 * 28 * 28 * 4 // 4096       # of the first two maps of a step, for 32 images
 SMALL = 1 << 13         # bytes: numbers, tuples, the predicted classes of a batch; no feature map
 
 
@@ -45,8 +46,8 @@ def test_no_page_faults(step, need_backend):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
         step()
-    # The maps of a step take hundreds of pages; the interpreter may want one now and then.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 20
+    # The interpreter and the system may want some now and then; fresh maps would be 20 times PAGES.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < PAGES / 4
 
 
 def test_a_trace_sees_arrays():
