@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 import fastdl as fd
-from fastdl.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
+from fastdl.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool2d,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    ReLU6,
+)
 from fastdl.plan.roofline import Roofline
 from fastdl.plan.step import Step
 from fastdl.plan.value import Value
@@ -48,6 +57,14 @@ def test_the_method_of_a_convolution(conv, method, need_backend):
         or "Winograd" not in method
     with fd.use_backend("reference"):
         assert method not in str(fd.explain(net, (8, 64, 28, 28)))
+
+
+def test_relu6_follows_batch_norm_in_its_kernels():
+    net = fd.Sequential(Conv2d(3, 8, 3), BatchNorm2d(8), ReLU6(), GlobalAvgPool2d(), Flatten())
+    text = str(fd.explain(net, (2, 3, 8, 8), loss="softmax_cross_entropy"))
+    assert "1 + 2" in text
+    assert "relu6" not in text                              # a kernel of its own
+    assert text.count("ReLU6") == 2                         # forward and backward
 
 
 def test_operations_are_explained_as_before():

@@ -19,6 +19,7 @@ from fastdl.layers import (
     Linear,
     MaxPool2d,
     ReLU,
+    ReLU6,
 )
 
 MSE = fd.losses.MSE()
@@ -199,6 +200,18 @@ def classifier(*features, width):
     return fd.Sequential(*features, Flatten(), Linear(width, 5))
 
 
+def wide(norm):
+    """So wide a batch norm that many of its values reach 6."""
+    norm.weight[...] = 8
+    return norm
+
+
+def norm_twice():
+    """One batch norm used twice: it counts two batches in each step."""
+    norm = BatchNorm2d(8)
+    return classifier(Conv2d(3, 8, 3), norm, ReLU(), Conv2d(8, 8, 1), norm, width=8 * 36)
+
+
 NETWORKS = {
     "convolutions": lambda: classifier(
         Conv2d(3, 6, 3, padding=1), ReLU(), Conv2d(6, 8, 3), ReLU(), MaxPool2d(2), width=8 * 9),
@@ -207,6 +220,10 @@ NETWORKS = {
     "batch norm": lambda: classifier(
         Conv2d(3, 8, 3), BatchNorm2d(8), ReLU(), Conv2d(8, 8, 3, bias=False), BatchNorm2d(8),
         width=8 * 16),
+    "batch norm and ReLU6": lambda: classifier(
+        Conv2d(3, 8, 3), wide(BatchNorm2d(8)), ReLU6(), Conv2d(8, 8, 1), wide(BatchNorm2d(8)),
+        ReLU(), ReLU6(), Conv2d(8, 8, 1), ReLU6(), width=8 * 36),
+    "batch norm used twice": norm_twice,
     "batch norm without parameters": lambda: classifier(
         Conv2d(3, 8, 3), BatchNorm2d(8, affine=False), ReLU(), width=8 * 36),
     "batch norm without statistics": lambda: classifier(
