@@ -227,6 +227,8 @@ class Planner:
         while rule is not None and self._unread[node] == 1 and rule.is_view:
             (node,) = rule.head.inputs
             rule = self._groups.get(node)
+            if node in self._gradients:         # which would get past the gate
+                return False
         if rule is None or self._unread[node] != 1 or not rule.ends_in_relu:
             return False
         self._gated.add(node)
