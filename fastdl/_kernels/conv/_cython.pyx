@@ -51,10 +51,6 @@ cdef void flatten(fd_conv_args *args) noexcept:
     w.OH, w.OW = w.H, w.W
 
 
-cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept:
-    return (a + b - 1) // b
-
-
 cdef Py_ssize_t cut(fd_conv_args *args, Py_ssize_t image_bytes, Py_ssize_t rows,
                     Py_ssize_t columns, int threads,
                     Py_ssize_t strip_bytes=STRIP_BYTES) noexcept:

@@ -17,8 +17,8 @@ cdef void cut(fd_gemm_args *args, Py_ssize_t itemsize, int threads) noexcept:
     for across in range(1, threads + 1):
         if threads % across:
             continue
-        rows = -(-args.M * across // threads)
-        columns = -(-args.N // (across * lanes)) * lanes
+        rows = ceil_div(args.M * across, threads)
+        columns = ceil_div(args.N, across * lanes) * lanes
         cycles = rows * columns / (2. * lanes) + 0.1 * rows
         if args.trans_b or rows > FEW_ROWS:
             cycles += 0.3 * columns * (across / <double> threads if across == 1 else 1)

@@ -22,5 +22,5 @@ def copy_maps(x, y):
     args.C, args.L = x.shape[1], size // (N * x.shape[1])
     if from_pixels == args.to_pixels:           # they lie alike
         N, args.C, args.L = 1, 1, size
-    args.parts = -(-args.C * args.L * x.itemsize // PART_BYTES)
+    args.parts = ceil_div(args.C * args.L * <Py_ssize_t> x.itemsize, PART_BYTES)
     run(FD_copy_maps, dtype, &args, N * args.parts, 2.0 * size)

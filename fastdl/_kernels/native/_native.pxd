@@ -245,12 +245,16 @@ cdef void *buffer4(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1, P
 cdef void *matrix(object array, fd_dtype dtype, Py_ssize_t n0, Py_ssize_t n1,
                   Py_ssize_t *row) except? NULL
 
+# Division here is that of C, which rounds towards 0: -(-a // b) would not do.
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept:
+    return (a + b - 1) // b
+
 # Kernels that pack matrices into panels take this much of a row as an item; and how many there are.
 cdef enum:
     PANEL_BYTES = 128
 
 cdef inline Py_ssize_t panel_items(Py_ssize_t columns, Py_ssize_t itemsize) noexcept:
-    return (columns * itemsize + PANEL_BYTES - 1) // PANEL_BYTES
+    return ceil_div(columns * itemsize, PANEL_BYTES)
 
 # The same for feature maps, and whether such maps lie channels-last: as (N, H, W, C), or (N, L, C),
 # in memory, and not also as their shape says.

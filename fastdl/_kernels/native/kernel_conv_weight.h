@@ -27,10 +27,10 @@ static K(ahead) K(next_strip)(const fd_strip *strip, const T *p, ptrdiff_t part,
     return K(part_ahead)(p + size, size, part, parts);
 }
 
-/* Sums over one strip, added to sums[tap, c][oc]. Where maps are `far`, the next strip is asked for
- * meanwhile. */
+/* Sums over one strip, added to sums[tap, c][oc]. Where the strips lie `ready` in the maps, the
+ * next one is asked for meanwhile. */
 static void K(add_strip)(const fd_window *w, const fd_strip *x, const T *a, const fd_strip *dy,
-                         const T *b, ptrdiff_t c, ptrdiff_t oc, int first, int far, T *sums,
+                         const T *b, ptrdiff_t c, ptrdiff_t oc, int first, int ready, T *sums,
                          fd_stretch *stretches)
 {
     int whole = w->DW == 1 && x->pixel == c;
@@ -47,7 +47,7 @@ static void K(add_strip)(const fd_window *w, const fd_strip *x, const T *a, cons
                             .out = sums + t * rows * oc + panel.begin, .out_row = oc,
                             .start_row = oc, .scale = 1};
             p.start = first ? NULL : p.out;
-            if (far) {
+            if (ready) {
                 ptrdiff_t taps = w->KH * columns, parts = K(panels)(oc) * taps;
                 p.ahead[0] = K(next_strip)(x, a, i * taps + t, parts);
                 p.ahead[1] = K(next_strip)(dy, b, i * taps + t, parts);
@@ -118,8 +118,6 @@ static void K(backward_weight)(const fd_conv_args *args, ptrdiff_t g, fd_range p
     if (!memory) return;
     fd_stretch *stretches = (fd_stretch *)memory;
     T *sums = (T *)(memory + stretches_size), *bias = sums + sums_size, *in_space = bias + ld, *out_space = in_space + in_size;
-    int far = w->N * (w->C * w->H * w->W + args->OC * w->OH * w->OW) * (ptrdiff_t)sizeof(T)
-        > FD_CACHED_BYTES;
     memset(bias, 0, (size_t)ld * sizeof(T));
     if (parts.begin == parts.end) memset(sums, 0, (size_t)sums_size * sizeof(T));
     for (ptrdiff_t part = parts.begin; part < parts.end; part++) {
@@ -144,7 +142,7 @@ static void K(backward_weight)(const fd_conv_args *args, ptrdiff_t g, fd_range p
             K(set_distances)(&out, K(good_pitch)(ld));
             K(lay_strip)(&dy, n, &out, oc_first, some, out_space);
         }
-        K(add_strip)(w, &in, a, &out, b, c, ld, part == parts.begin, far && ready, sums,
+        K(add_strip)(w, &in, a, &out, b, c, ld, part == parts.begin, ready, sums,
                      stretches);
         if (db) K(add_pixels)(&out, b, ld, bias);
     }

@@ -1,11 +1,10 @@
 /* Matrix product: cache-blocked, register-tiled (Goto & van de Geijn, 2008).
  *
  * A block of b is copied into panels of NR columns in which k runs slowest, unless few rows meet
- * it; a block of a is copied too, unless few columns meet it, because rows that lie a power of
- * two apart share cache sets. The tile (kernel_tile.h) does the rest, and finishes what it stores:
- * bias, the old `out`, ReLU, a gate.
+ * it; a block of a, if it is transposed or its rows share cache sets, unless few columns meet it.
+ * The tile (kernel_tile.h) does the rest, and finishes what it stores: bias, the old `out`, ReLU, a
+ * gate.
  */
-
 
 enum {
     K(KC) = 4096 / sizeof(T),           /* a panel of b, KC x NR, */
@@ -32,7 +31,7 @@ static inline K(matrix) K(part_of)(K(matrix) m, ptrdiff_t row, ptrdiff_t column)
 /* Rows of a for kb steps of k: as they lie, or copied, rows as lines, columns as panels. */
 static K(matrix) K(block_of)(K(matrix) a, ptrdiff_t rows, ptrdiff_t kb, int few_columns, T *space)
 {
-    if (few_columns) return a;
+    if (few_columns || (a.column == 1 && K(good_pitch)(a.row) == a.row)) return a;
     if (a.column == 1) {
         for (ptrdiff_t i = 0; i < rows; i++) K(copy)(space + i * K(LINE), a.at + i * a.row, kb);
         return (K(matrix)){space, K(LINE), 1};
@@ -95,8 +94,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
     T *out = (T *)args->out + rows.begin * args->out_row + columns.begin;
     const T *bias = args->bias ? (const T *)args->bias + columns.begin : NULL;
     int few_rows = M <= K(FEW_ROWS), few_columns = N <= K(FEW_COLUMNS);
-    int a_is_far = a.column == 1 && a.row == args->K && args->K <= K(KC)
-        && args->M * args->K * (ptrdiff_t)sizeof(T) > FD_CACHED_BYTES;
+    int next_follows = a.column == 1 && a.row == args->K && args->K <= K(KC);
     a = K(part_of)(a, rows.begin, 0);
     b = K(part_of)(b, 0, columns.begin);
     const T *start = args->start;
@@ -139,7 +137,7 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                 for (ptrdiff_t n = 0; n < panels; n++) {
                     fd_range panel = K(panel)(nb, n);
                     K(product) p = product[n];
-                    if (a_is_far) {
+                    if (next_follows) {
                         const T *next = K(part_of)(a, i + mb, 0).at;
                         p.ahead[0] = K(part_ahead)(next, mb * kb, n, panels);
                     }

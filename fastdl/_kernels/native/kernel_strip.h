@@ -21,12 +21,6 @@ static inline T *K(at)(const K(maps) *maps, ptrdiff_t n, ptrdiff_t h, ptrdiff_t 
     return maps->at + n * maps->image + h * maps->row + w * maps->pixel + c * maps->channel;
 }
 
-/* Rows that lie a multiple of 2 KiB apart share a few cache sets: keep pixels off that. */
-static inline ptrdiff_t K(good_pitch)(ptrdiff_t channels)
-{
-    return channels % (ptrdiff_t)(2048 / sizeof(T)) ? channels : channels + VL;
-}
-
 static inline ptrdiff_t K(strip_size)(const fd_strip *s)
 {
     return s->images * s->image;

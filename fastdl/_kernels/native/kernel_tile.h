@@ -50,6 +50,12 @@ typedef struct {
     ptrdiff_t fetch_step;
 } K(product);
 
+/* Rows that lie a multiple of 2 KiB apart share a few cache sets; a distance that is off that. */
+static inline ptrdiff_t K(good_pitch)(ptrdiff_t pitch)
+{
+    return pitch % (ptrdiff_t)(2048 / sizeof(T)) ? pitch : pitch + VL;
+}
+
 enum K(form) { K(APART), K(ADJACENT) };
 
 /* Ask for what the end of the tile reads, unless that is `out`, which is asked for anyway. */
@@ -70,7 +76,8 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
 {
     const ptrdiff_t a_row = form == K(APART) ? p->a_row : 1, b_step = p->b_step;
     const ptrdiff_t a_step = form == K(APART) ? 1 : p->a_step, b_second = p->b_second;
-    const int group = form == K(APART) ? 3 : FD_TALL;   /* rows within reach of one pointer */
+    /* Rows within reach of one pointer: so many that there are registers for all of those. */
+    const int group = form != K(APART) ? FD_TALL : rows > FD_ROWS ? 4 : 3;
     const int groups = (rows + group - 1) / group;
     const T *fetch = p->fetch;
     V sum[FD_TALL][2];
@@ -83,8 +90,8 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
     K(ask_for_end)(rows, vectors, p, p->start, p->start_row);
     K(ask_for_end)(rows, vectors, p, p->gate, p->gate_row);
     for (ptrdiff_t s = 0; s < p->n_stretches; s++) {
-        const T *b = p->b + p->stretches[s].b * b_step, *a[10];
-#pragma GCC unroll 10
+        const T *b = p->b + p->stretches[s].b * b_step, *a[7];
+#pragma GCC unroll 7
         for (int g = 0; g < groups; g++) a[g] = p->a + p->stretches[s].a + g * group * a_row;
         for (ptrdiff_t k = p->stretches[s].length; k > 0; k--, b += b_step) {
             V b0 = K(load)(b), b1 = vectors == 2 ? K(load)(b + b_second) : (V){0};
@@ -94,7 +101,7 @@ FD_INLINE void K(tile)(int rows, int vectors, enum K(form) form, const K(product
                 sum[i][0] += number * b0;
                 if (vectors == 2) sum[i][1] += number * b1;
             }
-#pragma GCC unroll 10
+#pragma GCC unroll 7
             for (int g = 0; g < groups; g++) a[g] += a_step;
             FD_PREFETCH(fetch);
             fetch += p->fetch_step;
