@@ -40,7 +40,7 @@ def generator() -> np.random.Generator:
 
 def draw_seed() -> int:
     """A 64-bit seed for a counter-based kernel."""
-    return int(generator().integers(2**64, dtype=np.uint64))
+    return int(generator().bit_generator.random_raw())      # quicker than `integers`, and the same
 
 
 def get_state() -> dict[str, Any]:

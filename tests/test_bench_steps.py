@@ -76,7 +76,8 @@ def test_pytorch_builds_the_same_network(network):
         w.shape for layer in net.graph.layers() for w in layer.params.values()]
 
 
-@pytest.mark.parametrize("name", ["googlenet", "mobilenet_v2", "resnet18", "squeezenet1_1"])
+@pytest.mark.parametrize("name", ["densenet121", "googlenet", "mobilenet_v2", "resnet18",
+                                  "squeezenet1_1"])
 def test_pytorch_computes_the_same(name, rng):
     """Joins, and ReLUs that write into their inputs, forward and backward."""
     torch = pytest.importorskip("torch")

@@ -9,7 +9,8 @@ from fastdl import initializers
 
 PUBLISHED = {"alexnet": 61_100_840, "vgg11": 132_863_336, "vgg16": 138_357_544,
              "resnet18": 11_689_512, "resnet50": 25_557_032, "squeezenet1_1": 1_235_496,
-             "googlenet": 6_624_904, "mobilenet_v2": 3_504_872}
+             "googlenet": 6_624_904, "mobilenet_v2": 3_504_872,
+             "densenet121": 7_978_856}
 
 
 @pytest.fixture
@@ -47,6 +48,14 @@ NAMES = {
     "googlenet": {"conv1.conv.weight": (64, 3, 7, 7), "conv3.bn.weight": (192,),
                   "inception3a.branch3.1.conv.weight": (32, 16, 3, 3),
                   "inception5b.branch4.1.bn.bias": (128,), "fc.weight": (1000, 1024)},
+    "densenet121": {"features.conv0.weight": (64, 3, 7, 7), "features.norm0.bias": (64,),
+                    "features.denseblock1.denselayer1.norm1.weight": (64,),
+                    "features.denseblock1.denselayer6.conv1.weight": (128, 224, 1, 1),
+                    "features.transition1.conv.weight": (128, 256, 1, 1),
+                    "features.denseblock3.denselayer24.conv2.weight": (32, 128, 3, 3),
+                    "features.transition3.norm.running_var": (1024,),
+                    "features.denseblock4.denselayer16.norm2.num_batches_tracked": (),
+                    "features.norm5.weight": (1024,), "classifier.weight": (1000, 1024)},
     "mobilenet_v2": {"features.0.0.weight": (32, 3, 3, 3),
                      "features.1.conv.0.0.weight": (32, 1, 3, 3),
                      "features.1.conv.1.weight": (16, 32, 1, 1),
@@ -293,9 +302,74 @@ def test_googlenet_as_in_pytorch(rng):
                    rtol=1e-9)
 
 
+def dense_twin(torch):
+    nn = torch.nn
+
+    class Layer(nn.Module):
+        def __init__(self, before):
+            super().__init__()
+            self.norm1, self.conv1 = nn.BatchNorm2d(before), nn.Conv2d(before, 128, 1, bias=False)
+            self.norm2 = nn.BatchNorm2d(128)
+            self.conv2 = nn.Conv2d(128, 32, 3, padding=1, bias=False)
+
+        def forward(self, *maps):
+            x = self.conv1(self.norm1(torch.cat(maps, 1)).relu())
+            return self.conv2(self.norm2(x).relu())
+
+    class Block(nn.Module):
+        def __init__(self, before, depth):
+            super().__init__()
+            for i in range(depth):
+                setattr(self, f"denselayer{i + 1}", Layer(before + 32 * i))
+
+        def forward(self, x):
+            maps = [x]
+            for layer in self.children():
+                maps.append(layer(*maps))
+            return torch.cat(maps, 1)
+
+    class Transition(nn.Module):
+        def __init__(self, before):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(before)
+            self.conv = nn.Conv2d(before, before // 2, 1, bias=False)
+
+        def forward(self, x):
+            return nn.functional.avg_pool2d(self.conv(self.norm(x).relu()), 2)
+
+    parts = {"conv0": nn.Conv2d(3, 64, 7, 2, 3, bias=False), "norm0": nn.BatchNorm2d(64),
+             "relu0": nn.ReLU(), "pool0": nn.MaxPool2d(3, 2, 1),
+             "denseblock1": Block(64, 6), "transition1": Transition(256),
+             "denseblock2": Block(128, 12), "transition2": Transition(512),
+             "denseblock3": Block(256, 24), "transition3": Transition(1024),
+             "denseblock4": Block(512, 16), "norm5": nn.BatchNorm2d(1024)}
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Sequential()
+            for name, part in parts.items():
+                self.features.add_module(name, part)
+            self.classifier = nn.Linear(1024, 5)
+
+        def forward(self, x):
+            return self.classifier(self.features(x).relu().mean((2, 3)))
+
+    return Net()
+
+
+def test_densenet_as_in_pytorch(rng):
+    """In training mode: batch statistics, and running ones."""
+    torch = pytest.importorskip("torch")
+    fd.seed(0)
+    net = fd.models.densenet121(num_classes=5).astype("float64")
+    assert_as_twin(torch, net, dense_twin(torch), [rng.standard_normal((3, 3, 64, 64))], rng,
+                   rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize(("name", "least"), [("alexnet", 63), ("vgg11", 32), ("squeezenet1_1", 25),
                                              ("googlenet", 31), ("resnet18", 1),
-                                             ("mobilenet_v2", 1)])
+                                             ("mobilenet_v2", 1), ("densenet121", 29)])
 def test_smallest_image(name, least):
     """What the docstrings say: images of `least` work, smaller ones do not."""
     def scores(size):

@@ -45,6 +45,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "BatchNorm2d": lambda a, x: nn.BatchNorm(not a.training, momentum=1 - a.momentum,
                                              epsilon=a.eps)(x),
     "MaxPool2d": lambda a, x: _max_pool(x, a),
+    # No network here pads before an average.
+    "AvgPool2d": lambda a, x: nn.avg_pool(x, _pair(a.kernel_size), _pair(a.stride)),
     "GlobalAvgPool2d": lambda a, x: x.mean((1, 2), keepdims=True),
     "ReLU": lambda a, x: nn.relu(x),
     "ReLU6": lambda a, x: nn.relu6(x),

@@ -61,6 +61,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Linear": lambda a, x: kl.Dense(a.out_features, use_bias=a.bias)(x),
     "BatchNorm2d": lambda a, x: kl.BatchNormalization(momentum=1 - a.momentum, epsilon=a.eps)(x),
     "MaxPool2d": lambda a, x: _max_pool(x, a),
+    # No network here pads before an average.
+    "AvgPool2d": lambda a, x: kl.AveragePooling2D(_pair(a.kernel_size), _pair(a.stride))(x),
     "GlobalAvgPool2d": lambda a, x: kl.GlobalAveragePooling2D(keepdims=True)(x),
     "ReLU": lambda a, x: kl.ReLU()(x),
     "ReLU6": lambda a, x: kl.ReLU(max_value=6)(x),

@@ -37,6 +37,7 @@ BACKENDS = (
 OPERATIONS = {
     "copy_maps": Operation("layout", ("copy_maps",)),
     "add": Operation("join", ("add",)),
+    "copy_matrix": Operation("join", ("copy_matrix",)),
     "im2col": Operation("im2col", ("im2col",)),
     "col2im": Operation("im2col", ("col2im",)),
     "gemm": Operation("gemm", ("gemm", "column_sums")),

@@ -5,6 +5,7 @@ from ._registry import names as list  # noqa: A004 - the public name, as in fd.m
 from .alexnet import AlexNet, alexnet
 from .cifar_net import CifarNet, cifar_net
 from .deep_convnet import DeepConvNet, deep_convnet
+from .densenet import DenseNet, densenet121
 from .googlenet import GoogLeNet, googlenet
 from .mlp import mlp
 from .mnist_net import MnistNet, mnist_net
@@ -15,8 +16,8 @@ from .squeezenet import SqueezeNet, squeezenet1_1
 from .vgg import VGG, vgg11, vgg16
 
 __all__ = [
-    "VGG", "AlexNet", "CifarNet", "DeepConvNet", "GoogLeNet", "MnistNet", "MobileNetV2", "ResNet",
-    "SimpleConvNet", "SqueezeNet", "alexnet", "cifar_net", "create", "deep_convnet", "googlenet",
-    "list", "mlp", "mnist_net", "mobilenet_v2", "names", "resnet18", "resnet50", "simple_convnet",
-    "squeezenet1_1", "vgg11", "vgg16",
+    "VGG", "AlexNet", "CifarNet", "DeepConvNet", "DenseNet", "GoogLeNet", "MnistNet", "MobileNetV2",
+    "ResNet", "SimpleConvNet", "SqueezeNet", "alexnet", "cifar_net", "create", "deep_convnet",
+    "densenet121", "googlenet", "list", "mlp", "mnist_net", "mobilenet_v2", "names", "resnet18",
+    "resnet50", "simple_convnet", "squeezenet1_1", "vgg11", "vgg16",
 ]

@@ -24,7 +24,7 @@ from .dropout import dropout, dropout_backward
 from .gemm import gemm, linear, linear_backward
 from .im2col import col2im, im2col
 from .image import crop_mirror_normalize
-from .join import add, concat, multiply
+from .join import add, concat, multiply, split
 from .layout import to_channels_last, to_planes
 from .loss import (
     binary_cross_entropy,
@@ -70,6 +70,6 @@ __all__ = [
     "momentum_update", "mse", "mse_backward", "multiply", "nadam_update", "nesterov_update",
     "relu", "relu6", "relu6_backward", "relu_backward", "rmsprop_update", "sgd_update",
     "sigmoid", "sigmoid_backward", "softmax", "softmax_backward", "softmax_cross_entropy",
-    "softmax_cross_entropy_backward", "softmax_cross_entropy_with_gradient", "tanh",
+    "softmax_cross_entropy_backward", "softmax_cross_entropy_with_gradient", "split", "tanh",
     "tanh_backward", "to_channels_last", "to_planes",
 ]

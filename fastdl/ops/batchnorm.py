@@ -47,14 +47,19 @@ def _running(operation: str, x: Array, **arrays: Any) -> list[Array]:
     return list(arrays.values())
 
 
+def relu_cap(relu: bool, relu6: bool) -> float | None:
+    """Where the ReLU behind batch norm stops, as its kernels are told; None where there is none."""
+    return 6.0 if relu6 else np.inf if relu else None
+
+
 def batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any = None, running_var: Any = None,
                training: bool = True, momentum: float = 0.1, eps: float = 1e-5, *,
-               residual: Any = None, relu: bool = False, return_stats: bool = False,
-               backend: str | None = None) -> Any:
+               residual: Any = None, relu: bool = False, relu6: bool = False,
+               return_stats: bool = False, backend: str | None = None) -> Any:
     """Normalise each channel, then scale and shift it (Ioffe & Szegedy, 2015).
 
-    A residual to add and a ReLU that follow it, as in He et al. (2016), come in the same pass over
-    memory.
+    A residual to add and a ReLU that follow it, as in He et al. (2016), or a ReLU6, come in the
+    same pass over memory.
 
     Parameters
     ----------
@@ -65,6 +70,7 @@ def batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any = None, running
         are what x is normalised by.
     residual : of x's shape, added to the result; may be None
     relu : negative results become 0
+    relu6 : these do, and those above 6 become 6
     return_stats : with `training`, also return the batch's mean and ``1 / sqrt(var + eps)``,
         which `batch_norm_backward` needs
 
@@ -87,6 +93,7 @@ def batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any = None, running
     weight, bias = _per_channel("batch_norm", x, weight=weight, bias=bias)
     if residual is not None:
         residual = _map_like("batch_norm", "residual", residual, x)
+    cap = relu_cap(relu, relu6)
     if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError("batch_norm: without training, running_mean and running_var are "
@@ -95,7 +102,7 @@ def batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any = None, running
                                  running_var=running_var)
         y = empty_maps(x.shape, x)
         kernel("batch_norm_inference", x, backend)(
-            _flat(x), weight, bias, mean, var, _flat(residual), _flat(y), float(eps), bool(relu))
+            _flat(x), weight, bias, mean, var, _flat(residual), _flat(y), float(eps), cap)
         return (y, mean, 1 / np.sqrt(var + x.dtype.type(eps))) if return_stats else y
     if x.size // x.shape[1] < 2:
         raise ShapeError(f"batch_norm: training needs more than one value in a channel, x is "
@@ -108,12 +115,13 @@ def batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any = None, running
     mean, rstd = (np.empty(x.shape[1], x.dtype) for _ in range(2))
     kernel("batch_norm", x, backend)(_flat(x), weight, bias, _flat(residual), running_mean,
                                      running_var, _flat(y), mean, rstd, float(momentum),
-                                     float(eps), bool(relu))
+                                     float(eps), cap)
     return (y, mean, rstd) if return_stats else y
 
 
 def batch_norm_backward(dy: Any, x: Any, weight: Any, mean: Any, rstd: Any,
-                        training: bool = True, *, y: Any = None, return_dresidual: bool = False,
+                        training: bool = True, *, y: Any = None, relu6: bool = False,
+                        return_dresidual: bool = False,
                         backend: str | None = None) -> tuple[Array, ...]:
     """Gradients of `batch_norm`.
 
@@ -124,6 +132,7 @@ def batch_norm_backward(dy: Any, x: Any, weight: Any, mean: Any, rstd: Any,
     mean, rstd : (C,), those that `batch_norm` returned
     training : False if these were constants of the forward pass
     y : the output of a forward pass with `relu`: the gradient passes only where it is above 0
+    relu6 : that pass was with `relu6`, so the gradient passes only where y is below 6, too
     return_dresidual : also return the gradient of the residual, which is what of `dy` passes
 
     Returns
@@ -149,5 +158,5 @@ def batch_norm_backward(dy: Any, x: Any, weight: Any, mean: Any, rstd: Any,
     dresidual = empty_maps(x.shape, x) if return_dresidual else None
     dw, db = (np.empty(x.shape[1], x.dtype) for _ in range(2))
     kernel(name, x, backend)(_flat(dy), _flat(x), _flat(y), weight, mean, rstd, _flat(dx),
-                             _flat(dresidual), dw, db, bool(training))
+                             _flat(dresidual), dw, db, bool(training), relu_cap(True, relu6))
     return (dx, dw, db) if dresidual is None else (dx, dw, db, dresidual)

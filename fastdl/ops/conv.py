@@ -1,5 +1,6 @@
 """Two-dimensional convolution and its gradients."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -81,6 +82,17 @@ def conv_kernel(name: str, x: Array, algorithm: str, backend: str | None) -> Cal
     # The parts run where the convolution would have.
     chosen, _ = wanted("conv2d", backend)
     return partial(getattr(_im2col_conv, name), lambda part: kernel(part, x, chosen))
+
+
+def conv_method(name: str, x: Shaped, w: Shaped, y: Shaped, window: _Window, algorithm: str,
+                channels_last: bool) -> str:
+    """The way that the kernel `name` takes, in words; nothing where its backend has but one."""
+    if algorithm == "im2col":
+        return algorithm
+    module = sys.modules[kernel(name, np.empty(0, x.dtype)).__module__]
+    tell = getattr(module, "method_of", None)
+    return "" if tell is None else tell(name, x.shape, w.shape, y.shape, window, channels_last,
+                                        x.dtype == np.float64, algorithm)
 
 
 def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1,

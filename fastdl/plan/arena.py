@@ -56,9 +56,8 @@ def offsets(lives: Mapping[Value, tuple[int, int]]) -> tuple[dict[Value, int], i
     return places, max((end for _, end, _ in placed), default=0)
 
 
-def allocate(lives: Mapping[Value, tuple[int, int]]) -> np.ndarray:
-    """Give every value its array; returns the arena."""
-    places, size = offsets(lives)
+def allocate(places: Mapping[Value, int], size: int) -> np.ndarray:
+    """Give every value its array, in an arena of `size` bytes; returns the arena."""
     memory = np.empty(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
     arena = memory[start:start + size]

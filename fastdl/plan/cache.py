@@ -17,7 +17,8 @@ from ..losses import Loss
 from .lower.rule import NotPlannableError, known
 from .plan import Plan
 
-LIMIT = 8           # plans of one network; each has memory of its own
+LIMIT = 8               # plans of one network; each has memory of its own,
+MEMORY = 1 << 30        # of which all but the last may have so many bytes
 
 
 class Plans:
@@ -61,7 +62,7 @@ class Plans:
         already, and one of its layers asks.
         """
         kinds = _kinds(xs)
-        if self._own and kinds not in self._seen:
+        if len(xs) != len(self._graph.inputs) or (self._own and kinds not in self._seen):
             return None
         modes = tuple([layer.training for layer in self._layers]) if loss else None
         key = (kinds, modes, id(loss), wishes_in_force(), get_conv_algorithm())
@@ -76,6 +77,8 @@ class Plans:
 
     def reason(self, xs: Sequence[np.ndarray]) -> str:
         """Why there is no plan for inputs like `xs`."""
+        if len(xs) != len(self._graph.inputs):
+            return f"it has {len(self._graph.inputs)} inputs, got {len(xs)}"
         if self._own and _kinds(xs) not in self._seen:
             return (f"{self._own[0]!r} is a layer of your own; run the network once on such a "
                     "batch, and it can be planned")
@@ -89,8 +92,11 @@ class Plans:
             plan = None
             self._reasons[_kinds(xs)] = str(error)
         self._plans[key] = plan
-        while len(self._plans) > LIMIT:
+        self._plans.move_to_end(key)
+        memory = [0 if kept is None else kept.arena_bytes for kept in self._plans.values()]
+        while len(self._plans) > 1 and (len(self._plans) > LIMIT or sum(memory) > MEMORY):
             self._plans.popitem(last=False)
+            del memory[0]
         return plan
 
     def _dtype(self, xs: Sequence[np.ndarray]) -> np.dtype:

@@ -29,7 +29,8 @@ def explain(subject: Any, x: Any = None, *, loss: Any = None) -> backend.Text:
     -------
     text that prints itself. For a network: each step's layers, kernel, output, arithmetic, bytes,
     and the least time it can take on this machine, by a matrix product and a sweep over memory
-    that are measured for it.
+    that are measured for it. The arithmetic is that of the definition, which Winograd's algorithm
+    undercuts.
 
     Raises
     ------

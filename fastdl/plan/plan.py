@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from ..graph import Graph, Seen
 from ..layers.layer import Layer
 from ..losses import Loss
 from .arena import allocate, lifetimes, offsets
-from .lower import LossRule, loss_rule, rule
+from .lower import LossRule, loss_rule
+from .lower.rule import NotPlannableError, known
 from .planner import Planner, Shape
 from .step import Step
-from .value import Value
 
 
 class Plan:
@@ -31,6 +31,8 @@ class Plan:
     ----------
     steps : list of Step
     dtype : numpy.dtype
+    arena_bytes : int
+        The memory that it takes.
     running : bool
         Whether `run` has begun and not ended.
     """
@@ -38,6 +40,8 @@ class Plan:
     def __init__(self, graph: Graph, shapes: Sequence[Shape], dtype: np.dtype,
                  paths: Mapping[Layer, str], loss: Loss | None = None,
                  seen: Seen | None = None) -> None:
+        if loss is not None and len(graph.outputs) != 1:
+            raise NotPlannableError(f"a loss of {len(graph.outputs)} outputs")
         planner = Planner(graph, shapes, dtype, loss is not None, paths, seen)
         self._inputs, self._outputs = planner.inputs, planner.forward()
         self.loss: LossRule | None = None
@@ -46,13 +50,14 @@ class Plan:
             planner.backward([self.loss.lower(planner, self._outputs[0])])
         self.steps: list[Step] = planner.steps
         self.dtype = dtype
+        # Of a training step the outputs are wanted by its loss alone.
+        lives = lifetimes(self.steps, self._inputs, () if loss else self._outputs)
+        self._places, self.arena_bytes = offsets(lives)
         self._calls: list[Callable[[], Any]] | None = None
         self.running = False
-        layers = graph.layers()
-        self._versions = [(layer, layer.version) for layer in layers if rule.known(layer)]
-        self._arrays = [(store, name, array) for layer in layers
-                        for store in (layer.params, layer.buffers)
-                        for name, array in store.items()]
+        self._layers = list(paths)
+        self._versions = [(layer, layer.version) for layer in graph.layers() if known(layer)]
+        self._arrays = list(_arrays_of(self._layers, "params", "buffers"))
 
     def is_current(self) -> bool:
         """Whether no layer was changed but for what its arrays hold."""
@@ -62,22 +67,15 @@ class Plan:
     @property
     def parameter_bytes(self) -> int:
         """What the parameters and buffers of the layers take."""
-        return sum(array.nbytes for _, _, array in self._arrays)
-
-    @property
-    def arena_bytes(self) -> int:
-        """The memory that it takes."""
-        return offsets(self._lifetimes())[1]
-
-    def _lifetimes(self) -> dict[Value, tuple[int, int]]:
-        # Of a training step the outputs are wanted by its loss alone.
-        return lifetimes(self.steps, self._inputs, () if self.loss else self._outputs)
+        return sum(array.nbytes for _, _, array in _arrays_of(self._layers, "params", "buffers"))
 
     def prepare(self) -> list[Callable[[], Any]]:
         """Take memory; returns the calls of the steps."""
         if self._calls is None:
-            allocate(self._lifetimes())
+            allocate(self._places, self.arena_bytes)
             self._calls = [step.bind() for step in self.steps]
+            if self.loss is not None:
+                self._arrays += _arrays_of(self._layers, "grads")
         return self._calls
 
     def feed(self, xs: Sequence[np.ndarray]) -> None:
@@ -98,3 +96,12 @@ class Plan:
     def outputs(self) -> list[np.ndarray]:
         """What the last run in inference gave; the next one overwrites it."""
         return [value.resolve() for value in self._outputs]
+
+
+def _arrays_of(layers: Iterable[Layer],
+               *kinds: str) -> Iterator[tuple[dict[str, np.ndarray], str, np.ndarray]]:
+    """Every array of the layers: the dictionary that it is in, its name there, the array."""
+    for layer in layers:
+        for kind in kinds:
+            store = getattr(layer, kind)
+            yield from ((store, name, array) for name, array in store.items())

@@ -53,6 +53,7 @@ class Planner:
             for source in node.inputs:
                 self._readers[source].append(node)
         self._gated: set[Node] = set()
+        self._together: dict[Callable[..., Any], list[Value]] = {}
         self._unread: dict[Node, int] = {}
         self._needed: list[bool] = graph.needing_gradients(False)
         self.inputs = []
@@ -172,6 +173,13 @@ class Planner:
         """Add a call of any function."""
         self.steps.append(Step(name, self._where, function, arguments, self.phase, flops, notes))
 
+    def run_together(self, name: str, function: Callable[..., Any], value: Value) -> None:
+        """Have `function` called once in a run, with all values that layers ask it for."""
+        if function not in self._together:
+            self._together[function] = []
+            self.run(name, function, self._together[function])
+        self._together[function].append(value)
+
     def through_relu(self, rule: Rule, y: Value, dy: Value) -> Value:
         """The gradient before the ReLU that `rule` ends in, if it does; y is its output."""
         dy = self.laid_out(dy, y.channels_last)
@@ -219,6 +227,8 @@ class Planner:
         while rule is not None and self._unread[node] == 1 and rule.is_view:
             (node,) = rule.head.inputs
             rule = self._groups.get(node)
+            if node in self._gradients:         # which would get past the gate
+                return False
         if rule is None or self._unread[node] != 1 or not rule.ends_in_relu:
             return False
         self._gated.add(node)

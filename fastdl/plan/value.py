@@ -80,6 +80,10 @@ class Value:
             return (np.moveaxis(array, 1, -1) if self.channels_last else array).reshape(-1)
         return self.view(look, (self.size,))
 
+    def columns(self, begin: int, end: int) -> Value:
+        """Some columns of a matrix; between its rows there are gaps."""
+        return self.view(lambda array: array[:, begin:end], (self.shape[0], end - begin))
+
     # ---- memory ----
 
     def place(self, arena: Array, offset: int) -> None:

@@ -143,6 +143,33 @@ case("add", "channels-last", sum_of,
      {"a": channels_last(normal(2, 5, 6, 7)), "b": channels_last(normal(2, 5, 6, 7))})
 
 
+def concatenated(backend, axis=1, **arrays):
+    return ops.concat(list(arrays.values()), axis, backend=backend)
+
+
+def taken_apart(x, sizes, backend, axis=1):
+    return tuple(ops.split(x, sizes, axis, backend=backend))
+
+
+for name, shape, sizes, axis in [
+        ("typical", (2, 7, 3, 4), (3, 4), 1), ("three", (3, 19, 5, 5), (1, 16, 2), 1),
+        ("one", (2, 3, 4, 5), (3,), 1), ("empty part", (2, 3, 2, 2), (0, 3), 1),
+        ("empty batch", (0, 3, 2, 2), (1, 2), 1), ("one pixel", (3, 40, 1, 1), (7, 33), 1),
+        ("first axis", (5, 3, 4, 6), (2, 3), 0), ("last axis", (2, 3, 4, 30), (13, 17), -1),
+        ("matrix", (9, 70), (32, 38), 1), ("row", (71,), (70, 1), 0),
+        ("large", (3, 96, 41, 40), (64, 15, 17), 1)]:
+    parts = {f"x{i}": normal(*shape[:axis], size, *shape[axis:][1:])
+             for i, size in enumerate(sizes)}
+    for layout in (np.asarray, channels_last):
+        last = ", channels-last" if layout is channels_last else ""
+        case("copy_matrix", f"{name}{last}", concatenated,
+             {key: layout(x) for key, x in parts.items()}, axis=axis)
+        case("copy_matrix", f"{name}, apart{last}", taken_apart, {"x": layout(normal(*shape))},
+             sizes=sizes, axis=axis)
+case("copy_matrix", "NaN and infinities", concatenated,
+     {key: poisoned(normal(4, 5, 6)) for key in "abc"})
+
+
 # ---- matrix product ----
 
 for name, (M, K, N) in {
@@ -471,6 +498,7 @@ def _normalisation(name, x):
                 "rstd": 1 / np.sqrt(var + 1e-5)}
     fused = {"residual": normal(*x.shape)}
     gate = {"y": np.maximum(ties(*x.shape), 0)}
+    capped = {"y": fresh(x.shape).choice([NAN, INF, -0.0, 0, 1e-30, 3, 5.99, 6, 7], x.shape)}
     for training in (True, False):
         if training and not len(x):
             continue
@@ -479,20 +507,26 @@ def _normalisation(name, x):
              training=training)
         case("batch_norm_backward", f"{title}, gated", ops.batch_norm_backward, backward | gate,
              terms=terms, training=training)
+        for dresidual in (False, True):
+            case("batch_norm_backward", f"{title}, ReLU6{', dresidual' if dresidual else ''}",
+                 ops.batch_norm_backward, backward | capped, terms=terms, training=training,
+                 relu6=True, return_dresidual=dresidual)
         for extra in ({}, gate):
             case("batch_norm_backward", f"{title}, dresidual{', gated' if extra else ''}",
                  ops.batch_norm_backward, backward | extra, terms=terms, training=training,
                  return_dresidual=True)
-    for relu in (True, False):
+    for relu in ({}, {"relu": True}, {"relu6": True}):
         for extra in ({}, fused):
-            title = f"{name}{', relu' if relu else ''}{', residual' if extra else ''}"
-            inputs = {"x": x, "weight": weight, "bias": bias} | extra
+            title = ", ".join([name, *relu, *extra])
+            # So wide that many values reach 6.
+            inputs = {"x": x, "weight": 4 * weight if "relu6" in relu else weight, "bias": bias}
+            inputs |= extra
             if relu or extra:
                 case("batch_norm_inference", title, ops.batch_norm,
                      inputs | {"running_mean": mean, "running_var": var}, terms=terms,
-                     training=False, relu=relu)
+                     training=False, **relu)
             if len(x) and (relu or extra):
-                case("batch_norm", title, ops.batch_norm, inputs, terms=terms, relu=relu,
+                case("batch_norm", title, ops.batch_norm, inputs, terms=terms, **relu,
                      return_stats=True)
     if len(x):
         case("batch_norm", name, ops.batch_norm,

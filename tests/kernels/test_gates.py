@@ -38,8 +38,8 @@ CONVOLUTIONS = {                # channels, filters (OC, C / groups, KH, KW), op
 @each_layout
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 @pytest.mark.parametrize("algorithm", ["auto", "winograd"])
-def test_input_that_a_relu_made_and_two_read(name, algorithm, layout, backend, rng, torch,
-                                             need_backend):
+def test_an_input_that_two_read_as_pytorch_has_it(name, algorithm, layout, backend, rng, torch,
+                                                  need_backend):
     """z -> ReLU -> x, which a convolution reads, and something whose gradient is there already."""
     need_backend(backend)
     C, w_shape, options = CONVOLUTIONS[name]
@@ -69,7 +69,7 @@ def test_input_that_a_relu_made_and_two_read(name, algorithm, layout, backend, r
 
 @each_backend
 @pytest.mark.parametrize(("M", "N", "K"), [(1, 5, 3), (37, 50, 70), (130, 30, 1100)])
-def test_dense_layer_after_a_relu(M, N, K, backend, rng, torch, need_backend):
+def test_dense_layer_after_a_relu_as_pytorch_has_it(M, N, K, backend, rng, torch, need_backend):
     need_backend(backend)
     z, w, dy = (rng.standard_normal(shape) for shape in ((M, N), (K, N), (M, K)))
     (expected,) = gradients(
@@ -83,7 +83,8 @@ def test_dense_layer_after_a_relu(M, N, K, backend, rng, torch, need_backend):
 @each_backend
 @each_layout
 @pytest.mark.parametrize(("size", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (3, 1, 0)])
-def test_pooling_after_a_relu(size, stride, padding, layout, backend, rng, torch, need_backend):
+def test_pooling_after_a_relu_as_pytorch_has_it(size, stride, padding, layout, backend, rng, torch,
+                                                need_backend):
     need_backend(backend)
     z = rng.standard_normal((2, 19, 12, 37)) - 1                # windows without a positive number
     pool = torch.nn.functional.max_pool2d

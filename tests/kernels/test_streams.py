@@ -33,6 +33,7 @@ def test_maps(shape, layout):
     mean, var = np.full(C, 0.1, np.float32), np.full(C, 2, np.float32)
     np.testing.assert_array_equal(ops.relu(x), np.maximum(x, 0))
     np.testing.assert_array_equal(ops.relu_backward(dy, x), np.where(x > 0, dy, 0))
+    np.testing.assert_array_equal(ops.concat([x, dy]), np.concatenate([x, dy], 1))
     expect_as_in_parts(lambda x: ops.batch_norm(x, w, b, mean, var, training=False), x)
 
 

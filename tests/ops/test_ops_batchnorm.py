@@ -95,21 +95,24 @@ def channels_last(a):
 @pytest.mark.parametrize("layout", [np.asarray, channels_last], ids=["NCHW", "channels-last"])
 @pytest.mark.parametrize("shape", [*SHAPES, (6, 3, 5, 7)], ids=str)
 @pytest.mark.parametrize("training", [True, False])
-def test_fused_as_pytorch(training, shape, layout, rng, torch):
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_fused_as_pytorch(activation, training, shape, layout, rng, torch):
     x, residual, dy = (layout(a) for a in rng.standard_normal((3, *shape)))
     weight, bias = parameters(rng)
+    weight[:2] = 8, -5                                          # many values reach 6
     running = rng.standard_normal(3), rng.uniform(0.5, 2, 3)
     theirs = [torch.tensor(a) for a in running]
 
     def fused(x, weight, bias, residual):
         y = torch.nn.functional.batch_norm(x, *theirs, weight, bias, training)
-        return torch.relu(y + residual)
+        return getattr(torch.nn.functional, activation)(y + residual)
 
     expected, gradients = torch_gradients(torch, fused, (x, weight, bias, residual), dy)
     y, mean, rstd = ops.batch_norm(x, weight, bias, *running, training, residual=residual,
-                                   relu=True, return_stats=True)
-    dx, dw, db, dresidual = ops.batch_norm_backward(dy, x, weight, mean, rstd, training, y=y,
-                                                    return_dresidual=True)
+                                   return_stats=True, **{activation: True})
+    dx, dw, db, dresidual = ops.batch_norm_backward(
+        dy, x, weight, mean, rstd, training, y=y, relu6=activation == "relu6",
+        return_dresidual=True)
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
     for a, b in zip((dx, dw, db, dresidual), gradients, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
@@ -143,6 +146,28 @@ def test_gradient_of_the_residual_by_hand():
     assert (dw.item(), db.item()) == (0 * 2 + 2 * 4, 2 + 4)     # x - mean is 0 and 2 there
     *_, plain = ops.batch_norm_backward(dy, x, one, one, one, return_dresidual=True)
     np.testing.assert_array_equal(plain, dy)
+
+
+@np.errstate(invalid="ignore")
+def test_relu6_by_hand():
+    x, one = np.array([[-1.0], [0], [3], [6], [9], [np.inf], [np.nan]]), np.ones(1)
+    zero, dy = np.zeros(1), np.full((7, 1), 2.0)
+    y = ops.batch_norm(x, one, zero, zero, one, training=False, eps=0.0, relu6=True)
+    np.testing.assert_array_equal(y, [[0], [0], [3], [6], [6], [6], [np.nan]])
+    *_, passed = ops.batch_norm_backward(dy, x, one, zero, one, training=False, y=y, relu6=True,
+                                         return_dresidual=True)
+    np.testing.assert_array_equal(passed, [[0], [0], [2], [0], [0], [0], [2]])
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def test_relu_alone_has_no_limit():
+    x, one = np.array([[3.0], [1e30], [np.inf]]), np.ones(1)
+    zero, dy = np.zeros(1), np.full((3, 1), 2.0)
+    y = ops.batch_norm(x, one, zero, zero, one, training=False, eps=0.0, relu=True)
+    np.testing.assert_array_equal(y, x)
+    *_, passed = ops.batch_norm_backward(dy, x, one, zero, one, training=False, y=y,
+                                         return_dresidual=True)
+    np.testing.assert_array_equal(passed, dy)
 
 
 # ---- the statistics are as accurate as those of two passes ----

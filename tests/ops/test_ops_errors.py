@@ -242,6 +242,13 @@ MISTAKES = {
     "concat nothing": (partial(ops.concat, []), ArgumentError, ["concat", "no arrays"]),
     "concat shapes": (partial(ops.concat, [z(2, 3), z(3, 3)]), ShapeError,
                       ["concat", "axis 1", "(2, 3)", "(3, 3)"]),
+    "concat ranks": (partial(ops.concat, [z(2, 3), z(2)]), ShapeError,
+                     ["concat", "axis 1", "(2, 3)", "(2,)"]),
+    "split axis": (partial(ops.split, z(2, 3), [1, 2], 2), ShapeError, ["split", "axis 2"]),
+    "split sizes": (partial(ops.split, z(2, 3), [1, 1]), ShapeError,
+                    ["split", "axis 1", "(2, 3)", "[1, 1]"]),
+    "split negative size": (partial(ops.split, z(2, 3), [4, -1]), ShapeError,
+                            ["split", "[4, -1]"]),
     "concat axis": (partial(ops.concat, [z(2, 3)], axis=2), ShapeError, ["concat", "axis 2"]),
 }
 

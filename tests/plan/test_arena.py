@@ -61,7 +61,7 @@ def test_arrays_of_others_take_no_place():
 def test_layouts():
     x = Value((2, 3, 4, 5), np.dtype(np.float32), channels_last=True)
     planes = Value((2, 3, 4, 5), np.dtype(np.float32))
-    allocate({x: (0, 1), planes: (0, 1)})
+    allocate(*offsets({x: (0, 1), planes: (0, 1)}))
     assert x.array.transpose(0, 2, 3, 1).flags.c_contiguous
     assert planes.array.flags.c_contiguous
     x.array[...] = np.arange(120).reshape(2, 3, 4, 5)

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 import fastdl as fd
-from fastdl.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU
+from fastdl.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool2d,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    ReLU6,
+)
 from fastdl.plan.roofline import Roofline
 from fastdl.plan.step import Step
 from fastdl.plan.value import Value
@@ -33,6 +42,29 @@ def test_a_training_step(net):
                  "conv2d_backward_weight", "softmax_cross_entropy"):
         assert word in text
     assert text.count("conv2d_backward_input") == 1         # none to the images
+
+
+@pytest.mark.parametrize(("conv", "method"), [
+    (Conv2d(64, 64, 3, padding=1), "Winograd F(4×4, 3×3)"), (Conv2d(64, 64, 3, 2), "direct"),
+    (Conv2d(64, 64, 1), "product"), (Conv2d(64, 64, 3, groups=64), "depthwise"),
+])
+def test_the_method_of_a_convolution(conv, method, need_backend):
+    need_backend("cython")
+    net = fd.Sequential(conv, GlobalAvgPool2d(), Flatten(), Linear(64, 5))
+    text = str(fd.explain(net, (8, 64, 28, 28), loss="softmax_cross_entropy"))
+    assert text.count(f"{method}") == 2                     # forward, and to the filters
+    assert method not in str(fd.explain(net.astype("float64"), (8, 64, 28, 28))) \
+        or "Winograd" not in method
+    with fd.use_backend("reference"):
+        assert method not in str(fd.explain(net, (8, 64, 28, 28)))
+
+
+def test_relu6_follows_batch_norm_in_its_kernels():
+    net = fd.Sequential(Conv2d(3, 8, 3), BatchNorm2d(8), ReLU6(), GlobalAvgPool2d(), Flatten())
+    text = str(fd.explain(net, (2, 3, 8, 8), loss="softmax_cross_entropy"))
+    assert "1 + 2" in text
+    assert "relu6" not in text                              # a kernel of its own
+    assert text.count("ReLU6") == 2                         # forward and backward
 
 
 def test_operations_are_explained_as_before():

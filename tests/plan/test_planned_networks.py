@@ -19,6 +19,7 @@ from fastdl.layers import (
     Linear,
     MaxPool2d,
     ReLU,
+    ReLU6,
 )
 
 MSE = fd.losses.MSE()
@@ -171,6 +172,19 @@ class Branches(fd.Module):
         return fd.mean(joined, joined * joined) + joined
 
 
+class Pooled(fd.Module):
+    """A ReLU's output read by a pool, and in another shape by a dense layer, in either order."""
+
+    def __init__(self, pool_last):
+        self.conv, self.pool_last = Conv2d(3, 4, 3, padding=1), pool_last
+        self.pool, self.fc = MaxPool2d(2), Linear(256, 64)
+
+    def connect(self, x):
+        x = fd.relu(self.conv(x))
+        readers = [lambda: self.fc(fd.flatten(x)), lambda: fd.flatten(self.pool(x))]
+        return fd.add(*[read() for read in (readers if self.pool_last else readers[::-1])])
+
+
 class Shared(fd.Module):
     """One layer used twice, and one that no output depends on."""
 
@@ -186,6 +200,18 @@ def classifier(*features, width):
     return fd.Sequential(*features, Flatten(), Linear(width, 5))
 
 
+def wide(norm):
+    """So wide a batch norm that many of its values reach 6."""
+    norm.weight[...] = 8
+    return norm
+
+
+def norm_twice():
+    """One batch norm used twice: it counts two batches in each step."""
+    norm = BatchNorm2d(8)
+    return classifier(Conv2d(3, 8, 3), norm, ReLU(), Conv2d(8, 8, 1), norm, width=8 * 36)
+
+
 NETWORKS = {
     "convolutions": lambda: classifier(
         Conv2d(3, 6, 3, padding=1), ReLU(), Conv2d(6, 8, 3), ReLU(), MaxPool2d(2), width=8 * 9),
@@ -194,12 +220,18 @@ NETWORKS = {
     "batch norm": lambda: classifier(
         Conv2d(3, 8, 3), BatchNorm2d(8), ReLU(), Conv2d(8, 8, 3, bias=False), BatchNorm2d(8),
         width=8 * 16),
+    "batch norm and ReLU6": lambda: classifier(
+        Conv2d(3, 8, 3), wide(BatchNorm2d(8)), ReLU6(), Conv2d(8, 8, 1), wide(BatchNorm2d(8)),
+        ReLU(), ReLU6(), Conv2d(8, 8, 1), ReLU6(), width=8 * 36),
+    "batch norm used twice": norm_twice,
     "batch norm without parameters": lambda: classifier(
         Conv2d(3, 8, 3), BatchNorm2d(8, affine=False), ReLU(), width=8 * 36),
     "batch norm without statistics": lambda: classifier(
         Conv2d(3, 8, 3), BatchNorm2d(8, track_running_stats=False), width=8 * 36),
     "residual": lambda: classifier(Residual(3, 3), Residual(3, 6, 2), GlobalAvgPool2d(), width=6),
     "branches": lambda: classifier(Branches(), width=12 * 64),
+    "dense layer, then pool": lambda: fd.Sequential(Pooled(True), Linear(64, 5)),
+    "pool, then dense layer": lambda: fd.Sequential(Pooled(False), Linear(64, 5)),
     "shared": lambda: classifier(Shared(), width=3 * 64),
     "dense": lambda: fd.Sequential(Flatten(), Linear(192, 16), BatchNorm1d(16), ReLU(),
                                    Dropout(0.3), Linear(16, 16), ReLU(), Linear(16, 5)),
@@ -387,6 +419,53 @@ def test_empty_and_mixed_networks_still_run(data):
     net[0].params["weight"] = net[0].params["weight"].astype("float64")
     with pytest.raises(fd.DTypeError):
         net.predict(data[0])
+
+
+def test_several_outputs_and_inputs(rng):
+    class Two(fd.Module):
+        def __init__(self):
+            self.a, self.b = Linear(4, 2), Linear(4, 3)
+
+        def connect(self, x, y):
+            return self.a(x), self.b(y) + self.b(x)
+
+    class Both(fd.losses.Loss):
+        def value(self, y, t):
+            return float(y[0].sum() + y[1].sum()), (y,)
+
+        def gradient(self, y):
+            return tuple(map(np.ones_like, y))
+
+    class OfOne(fd.Module):
+        def __init__(self):
+            self.two = Two()
+
+        def connect(self, x):
+            return self.two(x, x)
+
+    x = rng.standard_normal((5, 4)).astype("float32")
+    net = OfOne()
+    scores, more = net.predict(x)
+    np.testing.assert_allclose(more, 2 * (x @ net.two.b.weight.T + net.two.b.bias), rtol=1e-5)
+    assert scores.shape == (5, 2)
+    assert isinstance(fd.Trainer(net, Both(), "sgd").step(x, None), float)
+    with pytest.raises(fd.GraphError, match="the network has 2 inputs, got 1"):
+        Two().predict(x)
+
+
+def test_gradients_that_a_user_replaced(data):
+    net = NETWORKS["convolutions"]()
+    trainer = trained(net, *data)
+    for _, layer in net.named_layers():
+        layer.grads.clear()
+    trainer.step(*data)
+    assert net.grads.keys() == net.params.keys()
+
+
+def test_scores_of_more_dimensions(data):
+    net = fd.Sequential(Conv2d(3, 5, 8))
+    with pytest.raises(fd.ShapeError, match="x must have 2 dimensions"):
+        fd.Trainer(net).step(*data)
 
 
 def test_copies_and_pickles(data):

@@ -2,6 +2,7 @@
 
 from ..native._native cimport *
 
+from libc.math cimport NAN, isfinite
 from libc.string cimport memset
 
 cdef enum:
@@ -15,6 +16,12 @@ cdef int prepare(fd_norm_args *args, x) except -1:
         raise ValueError(f"native kernel: batch_norm over no values in a channel, {x.shape}")
     args.by_rows = is_channels_last(x) or args.L < SHORT_PLANE
     args.stream = streams(x.size, dtype_of(x))
+    return 0
+
+
+cdef int set_relu(fd_norm_args *args, cap) except -1:
+    args.relu = cap is not None
+    args.cap = cap if args.relu and isfinite(<double> cap) else NAN
     return 0
 
 
@@ -48,7 +55,7 @@ cdef int run_steps(fd_norm_args *args, fd_dtype dtype, x, bint statistics) excep
 
 
 def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rstd, momentum, eps,
-               relu):
+               cap):
     """See reference.batch_norm."""
     cdef fd_norm_args args
     cdef fd_dtype dtype = dtype_of(x)
@@ -61,11 +68,12 @@ def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rs
     args.rstd = buffer1(rstd, dtype, args.C)
     args.running_mean = optional1(running_mean, dtype, args.C)
     args.running_var = optional1(running_var, dtype, args.C)
-    args.momentum, args.eps, args.relu = momentum, eps, relu
+    args.momentum, args.eps = momentum, eps
+    set_relu(&args, cap)
     run_steps(&args, dtype, x, True)
 
 
-def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, relu):
+def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, cap):
     """See reference.batch_norm_inference."""
     cdef fd_norm_args args
     cdef fd_dtype dtype = dtype_of(x)
@@ -76,11 +84,13 @@ def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, relu):
     args.bias = buffer1(bias, dtype, args.C)
     args.mean = buffer1(mean, dtype, args.C)
     args.var = buffer1(var, dtype, args.C)
-    args.eps, args.relu = eps, relu
+    args.eps = eps
+    set_relu(&args, cap)
     run_steps(&args, dtype, x, False)
 
 
-def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training):
+def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training,
+                        cap):
     """See reference.batch_norm_backward."""
     cdef fd_norm_args args
     cdef fd_dtype dtype = dtype_of(x)
@@ -94,4 +104,5 @@ def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, tra
     args.db = buffer1(db, dtype, args.C)
     args.training = training
     args.backward = True
+    set_relu(&args, cap)
     run_steps(&args, dtype, x, True)

@@ -5,7 +5,9 @@ x - mean itself on the way forward; there the mean is a guess, which the sums co
 
     out = (x - mean) * factor + offset + extra * scale
 
-with the residual or dy as `extra`. Planes are parallel over the channels, and the second pass finds
+with the residual or dy as `extra`. A ReLU is a pair of `limits`: results are kept between them on
+the way forward, and on the way back dy passes where the output, the `gate`, is between them. One
+that is NaN limits nothing. Planes are parallel over the channels, and the second pass finds
 a channel in the cache. Channels-last maps and short planes are taken as rows, each of so many
 images that it is worth a loop, and are parallel over parts of the rows.
 """
@@ -24,29 +26,38 @@ _PARTS = 64
 # ---- the two steps, on runs of values ----
 
 @helper
-def _add_terms(x, extra, gate, kept, mean, forward, sums, products):
+def _passed(extra, gate, limits, j):
+    if gate.size > 0 and (gate[j] <= limits[0] or gate[j] >= limits[1]):
+        return extra.dtype.type(0)
+    return extra[j]
+
+
+@helper
+def _add_terms(x, extra, gate, limits, kept, mean, forward, sums, products):
     """Add each value's terms to the sums at its place; `mean` has as many places as the sums."""
-    zero, gated = x.dtype.type(0), gate.size > 0
     for j in range(x.size):
         centred = x[j] - mean[j]
-        g = centred if forward else zero if gated and gate[j] <= zero else extra[j]
+        g = centred if forward else _passed(extra, gate, limits, j)
         sums[j] += g
         products[j] += g * centred
     if kept.size > 0:
         for j in range(x.size):
-            kept[j] = zero if gated and gate[j] <= zero else extra[j]
+            kept[j] = _passed(extra, gate, limits, j)
 
 
 @helper
-def _result(x, extra, gate, lines, affine, relu, out):
+def _result(x, extra, gate, limits, lines, affine, out):
     """Each of the four lines has a constant for each value."""
-    zero, gated, more = x.dtype.type(0), gate.size > 0, extra.size > 0
+    zero, limited, more = x.dtype.type(0), gate.size == 0, extra.size > 0
     mean, factor, offset, scale = lines[0], lines[1], lines[2], lines[3]
     for j in range(x.size):
         value = (x[j] - mean[j]) * factor[j] + offset[j] if affine else zero
         if more:
-            value += (zero if gated and gate[j] <= zero else extra[j]) * scale[j]
-        out[j] = zero if relu and value <= zero else value
+            value += _passed(extra, gate, limits, j) * scale[j]
+        if limited:
+            value = limits[0] if value <= limits[0] else value
+            value = limits[1] if value >= limits[1] else value
+        out[j] = value
 
 
 @helper
@@ -83,17 +94,17 @@ def _run(array, n, c, start, stop):
 
 
 @helper
-def _plane_result(x, extra, gate, n, c, lines, affine, relu, out):
+def _plane_result(x, extra, gate, limits, n, c, lines, affine, out):
     L, width = x.shape[2], lines.shape[1]
     for start in range(0, L, width):
         stop = min(start + width, L)
         _result(x[n, c, start:stop], _run(extra, n, c, start, stop), _run(gate, n, c, start, stop),
-                lines, affine, relu, out[n, c, start:stop])
+                limits, lines, affine, out[n, c, start:stop])
 
 
 @parallel
-def _planes(x, extra, gate, kept, weight, bias, mean, rstd, var, dw, db, eps, forward, affine, relu,
-            out):
+def _planes(x, extra, gate, limits, kept, weight, bias, mean, rstd, var, dw, db, eps, forward,
+            affine, out):
     N, C, L = x.shape
     line = np.empty((4, C), x.dtype)
     for c in prange(C):
@@ -106,8 +117,8 @@ def _planes(x, extra, gate, kept, weight, bias, mean, rstd, var, dw, db, eps, fo
             for start in range(0, L, width):
                 stop = min(start + width, L)
                 _add_terms(x[n, c, start:stop], _run(extra, n, c, start, stop),
-                           _run(gate, n, c, start, stop), _run(kept, n, c, start, stop), lines[0],
-                           forward, lanes[0], lanes[1])
+                           _run(gate, n, c, start, stop), limits, _run(kept, n, c, start, stop),
+                           lines[0], forward, lanes[0], lanes[1])
             if n % _SHORT == 0 or n == N - 1 or L > _BLOCK * _SHORT:
                 total += fold(lanes[0])
                 product += fold(lanes[1])
@@ -115,18 +126,18 @@ def _planes(x, extra, gate, kept, weight, bias, mean, rstd, var, dw, db, eps, fo
         for k in range(4):
             lines[k] = line[k, c]
         for n in range(N - 1, -1, -1):
-            _plane_result(x, extra, gate, n, c, lines, affine, relu, out)
+            _plane_result(x, extra, gate, limits, n, c, lines, affine, out)
 
 
 @parallel
-def _plane_results(x, extra, gate, line, affine, relu, out):
+def _plane_results(x, extra, gate, limits, line, affine, out):
     N, C, L = x.shape
     for plane in prange(N * C):
         n, c = np.intp(plane) // C, np.intp(plane) % C
         lines = np.empty((4, min(L, 128)), x.dtype)
         for k in range(4):
             lines[k] = line[k, c]
-        _plane_result(x, extra, gate, n, c, lines, affine, relu, out)
+        _plane_result(x, extra, gate, limits, n, c, lines, affine, out)
 
 
 # ---- rows ----
@@ -169,23 +180,23 @@ def _row(array, r):
 
 
 @parallel
-def _row_sums(x, extra, gate, kept, mean, forward, totals):
+def _row_sums(x, extra, gate, limits, kept, mean, forward, totals):
     parts = totals.shape[0]
     for part in prange(parts):
         begin, end = x.shape[0] * np.intp(part) // parts, x.shape[0] * np.intp(part + 1) // parts
         sums = np.zeros((2, x.shape[1]), x.dtype)
         for start in range(begin, end, _BLOCK):
             for r in range(start, min(start + _BLOCK, end)):
-                _add_terms(x[r], _row(extra, r), _row(gate, r), _row(kept, r), mean, forward,
-                           sums[0], sums[1])
+                _add_terms(x[r], _row(extra, r), _row(gate, r), limits, _row(kept, r), mean,
+                           forward, sums[0], sums[1])
             totals[part] += sums
             sums[:] = 0
 
 
 @parallel
-def _row_results(x, extra, gate, lines, affine, relu, out):
+def _row_results(x, extra, gate, limits, lines, affine, out):
     for r in prange(x.shape[0]):
-        _result(x[r], _row(extra, r), _row(gate, r), lines, affine, relu, out[r])
+        _result(x[r], _row(extra, r), _row(gate, r), limits, lines, affine, out[r])
 
 
 # ---- both directions ----
@@ -195,14 +206,20 @@ def _view(array, dtype, ndim):
     return const(np.empty((0,) * ndim, dtype) if array is None else array)
 
 
-def _statistics_and_result(x, extra, gate, kept, weight, bias, mean, rstd, var, dw, db, eps,
-                           forward, affine, relu, out):
-    dtype = x.dtype
+def _limits(cap, dtype):
+    if cap is None:
+        return dtype.type(np.nan), dtype.type(np.nan)
+    return dtype.type(0), dtype.type(cap if np.isfinite(cap) else np.nan)
+
+
+def _statistics_and_result(x, extra, gate, cap, kept, weight, bias, mean, rstd, var, dw, db, eps,
+                           forward, affine, out):
+    dtype, limits = x.dtype, _limits(cap, x.dtype)
     constants = weight, bias, mean, rstd, var, dw, db, float(eps), forward
     if _is_planes(x):
         kept = np.empty((0, 0, 0), dtype) if kept is None else kept
-        _planes(const(x), _view(extra, dtype, 3), _view(gate, dtype, 3), kept, *constants, affine,
-                relu, out)
+        _planes(const(x), _view(extra, dtype, 3), _view(gate, dtype, 3), limits, kept, *constants,
+                affine, out)
         return
     rows, line = _Rows(x), np.empty((4, mean.size), dtype)
     totals = np.zeros((2, mean.size))
@@ -210,18 +227,18 @@ def _statistics_and_result(x, extra, gate, kept, weight, bias, mean, rstd, var, 
         if some.size:
             sums = np.zeros((min(_PARTS, len(some)), 2, some.shape[1]))
             _row_sums(const(some), *(_view(a if a.size else None, dtype, 2) for a in others),
-                      keep if keep.size else np.empty((0, 0), dtype),
+                      limits, keep if keep.size else np.empty((0, 0), dtype),
                       rows.columns(mean, some.shape[1]), forward, sums)
             totals += rows.folded(sums.sum(axis=0))
     _finish_all(totals, rows.images * rows.positions, *constants, line)
-    _results_of_rows(rows, x, extra, gate, line, affine, relu, out)
+    _results_of_rows(rows, x, extra, gate, limits, line, affine, out)
 
 
-def _results_of_rows(rows, x, extra, gate, line, affine, relu, out):
+def _results_of_rows(rows, x, extra, gate, limits, line, affine, out):
     for some, *others, result in zip(*map(rows.parts, (x, extra, gate, out)), strict=True):
         if some.size:
             _row_results(const(some), *(_view(a if a.size else None, x.dtype, 2) for a in others),
-                         rows.columns(line, some.shape[1]), affine, relu, result)
+                         limits, rows.columns(line, some.shape[1]), affine, result)
 
 
 def _guess(x):
@@ -232,29 +249,30 @@ def _guess(x):
 
 
 def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rstd, momentum, eps,
-               relu):
+               cap):
     var, none = np.empty_like(mean), np.empty_like(mean)
     mean[...] = _guess(x)
-    _statistics_and_result(x, residual, None, None, const(weight), const(bias), mean, rstd, var,
-                           none, none, eps, True, True, bool(relu), y)
+    _statistics_and_result(x, residual, None, cap, None, const(weight), const(bias), mean, rstd,
+                           var, none, none, eps, True, True, y)
     if running_mean is not None:
         count = x.shape[0] * x.shape[2]
         running_mean += momentum * (mean - running_mean)
         running_var += momentum * (var * (count / (count - 1)) - running_var)
 
 
-def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, relu):
-    scale = weight / np.sqrt(var + x.dtype.type(eps))
+def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, cap):
+    scale, limits = weight / np.sqrt(var + x.dtype.type(eps)), _limits(cap, x.dtype)
     line = np.stack([mean, scale, bias, np.ones_like(mean)])
     if _is_planes(x):
-        _plane_results(const(x), _view(residual, x.dtype, 3), _view(None, x.dtype, 3), line, True,
-                       bool(relu), y)
+        _plane_results(const(x), _view(residual, x.dtype, 3), _view(None, x.dtype, 3), limits, line,
+                       True, y)
     else:
-        _results_of_rows(_Rows(x), x, residual, None, line, True, bool(relu), y)
+        _results_of_rows(_Rows(x), x, residual, None, limits, line, True, y)
 
 
-def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training):
+def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training,
+                        cap):
     # What the kernel writes on the way forward is written to copies.
-    _statistics_and_result(x, dy, y, dresidual, const(weight), const(weight), mean.copy(),
-                           rstd.copy(), np.empty_like(rstd), dw, db, 0.0, False, bool(training),
-                           False, dx)
+    _statistics_and_result(x, dy, y, cap if y is not None else None, dresidual, const(weight),
+                           const(weight), mean.copy(), rstd.copy(), np.empty_like(rstd), dw, db,
+                           0.0, False, bool(training), dx)

@@ -2,8 +2,11 @@
 
     y = (x - mean) * rstd * weight + bias,    rstd = 1 / sqrt(var + eps)
 
-and, where asked for, what often follows it: a residual is added (He et al., 2016), and negative
-values become 0. NaN passes through.
+and, where asked for, what often follows it: a residual is added (He et al., 2016), and a ReLU.
+
+Options
+    cap    None for no ReLU; else negative values become 0 and those above it become it: infinite
+           for ReLU, 6 for ReLU6. NaN passes through.
 
 Shapes
     x, y, dy, dx                     (N, C, L): L positions, 1 for the outputs of a dense layer
@@ -25,42 +28,44 @@ def _rows(v):
     return v[:, None]
 
 
-def _finished(y, residual, relu):
+def _finished(y, residual, cap):
     if residual is not None:
         y += residual
-    if relu:
-        np.maximum(y, 0, out=y)
+    if cap is not None:
+        np.clip(y, 0, cap, out=y)
 
 
 def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rstd, momentum, eps,
-               relu):
+               cap):
     """Training pass: fill `y`, `mean`, `rstd` and update the running statistics."""
     count = x.shape[0] * x.shape[2]
     mean[...] = x.mean(axis=(0, 2), dtype=np.float64)
     var = np.square(x - _rows(mean)).mean(axis=(0, 2), dtype=np.float64)
     rstd[...] = 1 / np.sqrt(var + eps)
     y[...] = (x - _rows(mean)) * _rows(rstd) * _rows(weight) + _rows(bias)
-    _finished(y, residual, relu)
+    _finished(y, residual, cap)
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
         running_var += momentum * (var * (count / (count - 1)) - running_var)
 
 
-def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, relu):
+def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, cap):
     """Evaluation pass: fill `y` from given statistics."""
     scale = weight / np.sqrt(var + x.dtype.type(eps))
     y[...] = (x - _rows(mean)) * _rows(scale) + _rows(bias)
-    _finished(y, residual, relu)
+    _finished(y, residual, cap)
 
 
-def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training):
+def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training,
+                        cap):
     """Fill `dx`, `dw`, `db`, and `dresidual` if it is wanted.
 
-    `y` is what a forward pass with a ReLU gave, else None: no gradient passes where it is not
-    above 0. Without `training`, mean and rstd are constants.
+    `y` is what a forward pass with a `cap` gave, else None: no gradient passes where it is not
+    above 0, or where a finite cap was reached. Without `training`, mean and rstd are constants.
     """
     if y is not None:
-        dy = np.where(y <= 0, dy.dtype.type(0), dy)
+        shut = (y <= 0) | (y >= cap) if np.isfinite(cap) else y <= 0
+        dy = np.where(shut, dy.dtype.type(0), dy)
     if dresidual is not None:
         dresidual[...] = dy
     x_hat = (x - _rows(mean)) * _rows(rstd)

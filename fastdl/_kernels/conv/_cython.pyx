@@ -87,6 +87,7 @@ cdef Py_ssize_t bytes_written(fd_conv_args *args, Py_ssize_t itemsize) noexcept:
 include "_depthwise.pxi"
 include "_pointwise.pxi"
 include "_winograd.pxi"
+include "_method.pxi"
 
 
 cdef inline bint is_depthwise(object x, groups) except -1:

@@ -8,7 +8,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
-        FD_copy_maps, FD_add, FD_column_sums
+        FD_copy_maps, FD_copy_matrix, FD_add, FD_column_sums
         FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
@@ -136,11 +136,11 @@ cdef extern from "fastdl_native.h" nogil:
     ctypedef struct fd_norm_args:
         Py_ssize_t N, C, L
         bint by_rows, backward, training, relu
+        double cap
         const void *x
         const void *weight
         const void *bias
         const void *residual
-        const void *gate
         const void *dy
         void *y
         void *dx
@@ -178,6 +178,13 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         Py_ssize_t C, L
         bint to_pixels
+        Py_ssize_t parts
+
+    ctypedef struct fd_copy_args:
+        const void *x
+        void *y
+        Py_ssize_t rows, columns, x_row, y_row
+        bint stream
         Py_ssize_t parts
 
     ctypedef struct fd_loss_args:

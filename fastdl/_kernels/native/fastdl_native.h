@@ -172,6 +172,7 @@ enum { FD_POOL_CHANNELS = 64 };
 typedef struct {
     ptrdiff_t N, C, L;                  /* channels-last maps: (N * L, C, 1) */
     int by_rows, backward, training, relu;
+    double cap;                         /* of the ReLU: 6, or NaN for none, as NaN limits nothing */
     const void *x, *weight, *bias, *residual, *dy;
     void *y, *dx, *dresidual, *dw, *db; /* y is read on the way back, where its ReLU was active */
     void *mean, *rstd;
@@ -200,6 +201,14 @@ typedef struct {
     int to_pixels;
     ptrdiff_t parts;                    /* how the pixels of an image are cut into items */
 } fd_layout_args;
+
+typedef struct {
+    const void *x;
+    void *y;
+    ptrdiff_t rows, columns, x_row, y_row;      /* the last two between rows in memory */
+    int stream;                         /* y past the caches */
+    ptrdiff_t parts;                    /* of the columns */
+} fd_copy_args;
 
 typedef struct {
     const void *x, *dy;                 /* x is the saved input or output on the way back; both are

@@ -15,6 +15,7 @@
 typedef struct {
     const T *x, *extra, *gate;
     T *kept, *out;
+    T cap;
     int stream;                         /* `out` */
 } K(norm_maps);
 
@@ -34,7 +35,8 @@ FD_INLINE V K(extra_at)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t count, 
     V extra = K(load_first)(maps->extra + i, count, 0);
     if (terms & FD_GATED) {
         V gate = K(load_first)(maps->gate + i, count, 0);
-        extra = K(select)((K(ivec))(gate <= 0), (V){0}, extra);
+        K(ivec) shut = (K(ivec))(gate <= 0) | (K(ivec))(gate >= maps->cap);
+        extra = K(select)(shut, (V){0}, extra);
     }
     return extra;
 }
@@ -211,7 +213,9 @@ FD_INLINE V K(norm_result)(const K(norm_maps) *maps, ptrdiff_t i, ptrdiff_t coun
     if (terms & FD_AFFINE)
         out = (K(load_first)(maps->x + i, count, 0) - lines->mean) * lines->factor + lines->offset;
     if (terms & FD_EXTRA) out += K(extra_at)(maps, i, count, terms) * lines->scale;
-    return terms & FD_RELU ? K(select)((K(ivec))(out <= 0), (V){0}, out) : out;
+    if (!(terms & FD_RELU)) return out;
+    out = K(select)((K(ivec))(out >= maps->cap), (V){0} + maps->cap, out);
+    return K(gated)(out, out);
 }
 
 /* Less than a vector. */
@@ -306,8 +310,9 @@ static K(norm_maps) K(norm_maps_of)(const fd_norm_args *args)
 {
     if (args->backward)
         return (K(norm_maps)){args->x, args->dy, args->y, args->dresidual, args->dx,
-                               args->stream};
-    return (K(norm_maps)){args->x, args->residual, NULL, NULL, args->y, args->stream};
+                               (T)args->cap, args->stream};
+    return (K(norm_maps)){args->x, args->residual, NULL, NULL, args->y, (T)args->cap,
+                           args->stream};
 }
 
 /* What a thread needs: sums and constants of so many channels, or of the columns of a wide row. */

@@ -12,9 +12,9 @@
 enum {
     FD_AFFINE = 1,          /* the centred x times a factor, plus an offset */
     FD_EXTRA = 2,           /* another map times a scale: the residual, or dy */
-    FD_GATED = 4,           /* of that map only what stands where the gate is above 0 */
+    FD_GATED = 4,           /* of that map only what stands where the gate is between 0 and the cap */
     FD_KEPT = 8,            /* and that is also stored */
-    FD_RELU = 16,           /* negative results become 0 */
+    FD_RELU = 16,           /* negative results become 0, those above the cap the cap */
     FD_BY_ROWS = 32,        /* and over rows, not planes */
 };
 

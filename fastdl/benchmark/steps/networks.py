@@ -8,6 +8,7 @@ from ...graph import Graph
 
 LEARNING_RATES = {"adam": 1e-4, "momentum": 1e-3}       # low: nothing may overflow
 MOMENTUM = 0.9
+NO_OPTIONS = {"training", "version"}        # of a layer's attributes
 
 
 class Network(NamedTuple):
@@ -43,7 +44,8 @@ SMALL = (
 LARGE = tuple(Network(title, model, batch, 3, 224, 1000, "momentum") for title, model, batch in (
     ("AlexNet", "alexnet", 32), ("VGG-16", "vgg16", 8), ("ResNet-18", "resnet18", 16),
     ("ResNet-50", "resnet50", 8), ("GoogLeNet", "googlenet", 16),
-    ("MobileNetV2", "mobilenet_v2", 16), ("SqueezeNet", "squeezenet1_1", 16)))
+    ("DenseNet-121", "densenet121", 8), ("MobileNetV2", "mobilenet_v2", 16),
+    ("SqueezeNet", "squeezenet1_1", 16)))
 NETWORKS = SMALL + LARGE
 
 
@@ -78,5 +80,5 @@ def description(graph: Graph) -> list[dict[str, Any]]:
     return [{"kind": type(layer).__name__, "inputs": [source.index for source in node.inputs],
              "bias": "bias" in layer.params,
              **{name: value for name, value in vars(layer).items()
-                if name != "training" and not name.startswith("_")}}
+                if name not in NO_OPTIONS and not name.startswith("_")}}
             for node, layer in graph.steps]

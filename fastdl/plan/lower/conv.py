@@ -12,7 +12,7 @@ from ...layers.conv import Conv2d
 from ...layers.join import Add
 from ...layers.layer import Layer
 from ...layers.norm import BatchNorm2d
-from ...ops.conv import checked, conv_algorithm, conv_kernel
+from ...ops.conv import checked, conv_algorithm, conv_kernel, conv_method
 from ..value import Value
 from .rule import Rule, fusions, lowers
 
@@ -49,10 +49,10 @@ class ConvRule(Rule):
         y = plan.new_maps(shape, self.x)
         residual = self.residual_like(y)
         relu = self.fused(ReLU) is not None
+        self.y = y
         plan.run("conv2d", conv_kernel("conv2d", plan.like, self.algorithm, None), self.x, w, b,
                  residual, y, *self.window, relu, self.algorithm, flops=self.flops,
-                 notes=self.notes(b))
-        self.y = y
+                 notes=self.method("conv2d", self.notes(b)))
         return y
 
     def backward(self, dy: Value) -> None:
@@ -65,15 +65,22 @@ class ConvRule(Rule):
             db = plan.gradient(layer, "bias") if "bias" in layer.params else None
             kernel = conv_kernel("conv2d_backward_weight", plan.like, self.algorithm, None)
             plan.run("conv2d_backward_weight", kernel, dy, self.x, dw, db, *self.window,
-                     self.algorithm, flops=self.flops)
+                     self.algorithm, flops=self.flops,
+                     notes=self.method("conv2d_backward_weight"))
         if plan.needs(source):
             dx, others = plan.new(self.x.shape, like=self.x), plan.take_gradient(source, self.x)
             gate = self.x if plan.closes(source) else None
             kernel = conv_kernel("conv2d_backward_input", plan.like, self.algorithm, None)
             plan.run("conv2d_backward_input", kernel, dy, self.weight, others, gate, dx,
                      *self.window, self.algorithm, flops=self.flops,
-                     notes=fusions(sum=others, ReLU=gate))
+                     notes=self.method("conv2d_backward_input", fusions(sum=others, ReLU=gate)))
             plan.give(source, dx)
+
+    def method(self, kernel: str, fused: str = "") -> str:
+        """How the kernel computes, and what is fused into it."""
+        words = conv_method(kernel, self.x, self.weight, self.y, self.window, self.algorithm,
+                            self.y.channels_last)
+        return ", ".join(filter(None, [words, fused]))
 
     def folded(self, node: Node, b: Value | None) -> tuple[Value, Value]:
         """Filters and bias that do what the batch norm behind them does; made at each run."""

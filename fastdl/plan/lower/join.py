@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ...errors import ShapeError
 from ...layers.join import Add, Concat, Mean, Multiply
+from ...ops.join import checked_axis, rows_before
 from ..value import Value
 from .rule import Rule, lowers
 
@@ -91,28 +94,36 @@ class ConcatRule(Rule):
     def forward(self) -> Value:
         plan, values = self.plan, self.sources
         last = any(value.channels_last for value in values)
-        values = [plan.laid_out(value, last) for value in values]
-        shapes = [value.shape for value in values]
-        self.axis = self.layer.axis % max(1, len(shapes[0]))
-        if len({(*s[:self.axis], *s[self.axis + 1:]) for s in shapes}) != 1:
-            raise ShapeError(f"concat: along axis {self.axis}, shapes do not fit: "
-                             f"{', '.join(map(str, shapes))}")
-        self.sizes = [shape[self.axis] for shape in shapes]
-        whole = (*shapes[0][:self.axis], sum(self.sizes), *shapes[0][self.axis + 1:])
-        y = plan.new(whole, like=values[0])
-        y.channels_last = last
-        plan.run("concat", _concat, values, y, self.axis)
+        shape, *others = (value.shape for value in values)
+        axis = self.axis = checked_axis("concat", self.layer.axis, shape, *others)
+        size = sum(value.shape[axis] for value in values)
+        y = plan.new((*shape[:axis], size, *shape[axis + 1:]))
+        y.channels_last = self.last = last
+        matrices = [self.matrix(plan.laid_out(value, last)) for value in values]
+        self.widths = [matrix.shape[1] for matrix in matrices]
+        for matrix, part in zip(matrices, self.parts(y), strict=True):
+            plan.call("copy_matrix", matrix, part)
         return y
 
     def backward(self, dy: Value) -> None:
-        plan, start = self.plan, 0
-        for source, value, size in zip(self.head.inputs, self.sources, self.sizes, strict=True):
+        plan = self.plan
+        for source, value, part in zip(self.head.inputs, self.sources, self.parts(dy), strict=True):
             if plan.needs(source):
                 dx = plan.new(value.shape, like=dy)
-                dx.channels_last = dy.channels_last
-                plan.run("split", _split, dy, self.axis, start, size, dx)
+                plan.call("copy_matrix", part, self.matrix(dx))
                 plan.give(source, dx)
-            start += size
+
+    def matrix(self, value: Value) -> Value:
+        """Rows of what lies in memory from the axis on."""
+        rows = rows_before(value.shape, self.axis, self.last)
+        return value.flat().reshaped(rows, value.size // max(1, rows))
+
+    def parts(self, y: Value) -> Iterator[Value]:
+        """The inputs as they lie in the output."""
+        whole, start = self.matrix(y), 0
+        for width in self.widths:
+            yield whole.columns(start, start + width)
+            start += width
 
 
 def _divide(x, count, y):
@@ -121,12 +132,3 @@ def _divide(x, count, y):
 
 def _multiply(a, b, y):
     np.multiply(a, b, out=y)
-
-
-def _concat(arrays, y, axis):
-    np.concatenate(arrays, axis, out=y)
-
-
-def _split(dy, axis, start, size, dx):
-    at = (slice(None),) * axis + (slice(start, start + size),)
-    np.copyto(dx, dy[at])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._kernels import _dispatch
+from ...errors import ShapeError
 from ...losses import Loss, SoftmaxCrossEntropy
 from ...ops.loss import checked_targets, mean_loss
 from ..value import Value
@@ -59,6 +60,8 @@ class SoftmaxCrossEntropyRule(LossRule):
     """Targets are checked before anything runs."""
 
     def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
+        if y.ndim != 2:
+            raise ShapeError(f"softmax_cross_entropy: x must have 2 dimensions, got {y.shape}")
         self._scores = y
         self._kernels = {
             suffix: _dispatch.kernel(f"softmax_cross_entropy{suffix}_with_gradient", plan.like)

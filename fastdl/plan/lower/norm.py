@@ -1,4 +1,4 @@
-"""Batch normalisation, with a residual and a ReLU behind it."""
+"""Batch normalisation, with a residual and a ReLU or ReLU6 behind it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import ShapeError
-from ...layers.activation import ReLU
+from ...layers.activation import ReLU, ReLU6
 from ...layers.join import Add
 from ...layers.layer import Layer
 from ...layers.norm import BatchNorm1d, BatchNorm2d
+from ...ops.batchnorm import relu_cap
 from ..value import Value
 from .rule import Rule, fusions, lowers
 
@@ -25,11 +26,16 @@ class BatchNormRule(Rule):
 
     @classmethod
     def followers(cls, plan: Planner, layer: Layer) -> Iterable[type[Layer]]:
-        return Add, ReLU
+        return Add, ReLU, ReLU6         # of a ReLU and a ReLU6 the second does both
 
     @property
     def ends_in_relu(self) -> bool:
         return False                    # its own kernel does the backward pass of both
+
+    @property
+    def cap(self) -> float | None:
+        """Of the ReLU behind it."""
+        return relu_cap(self.fused(ReLU) is not None, self.fused(ReLU6) is not None)
 
     def forward(self) -> Value:
         plan, layer = self.plan, self.layer
@@ -51,17 +57,16 @@ class BatchNormRule(Rule):
         y = plan.new(x.shape, like=x)
         residual = self.residual_like(y)
         maps = [None if v is None else _by_channel(v) for v in (x, residual, y)]
-        relu = self.fused(ReLU) is not None
         self.mean = plan.new((C,)) if self.use_batch else running[0]
         self.rstd = plan.new((C,))
         if self.use_batch:
             plan.call("batch_norm", maps[0], self.weight, bias, maps[1], *running, maps[2],
-                      self.mean, self.rstd, layer.momentum, layer.eps, relu, notes=self.notes())
+                      self.mean, self.rstd, layer.momentum, layer.eps, self.cap, notes=self.notes())
             if training and "num_batches_tracked" in layer.buffers:
-                plan.run("count", _count, plan.parameter(layer, "num_batches_tracked"))
+                plan.run_together("count", _count, plan.parameter(layer, "num_batches_tracked"))
         else:
             plan.call("batch_norm_inference", maps[0], self.weight, bias, *running, maps[1],
-                      maps[2], layer.eps, relu, notes=self.notes())
+                      maps[2], layer.eps, self.cap, notes=self.notes())
             if plan.training:
                 plan.run("reciprocal", _reciprocal, running[1], layer.eps, self.rstd)
         self.y = y
@@ -75,14 +80,15 @@ class BatchNormRule(Rule):
         else:
             dw, db = plan.new(self.weight.shape), plan.new(self.weight.shape)
         dx, dresidual = plan.new(x.shape, like=x), None
-        y = self.y if self.fused(ReLU) else None
+        y = None if self.cap is None else self.y
         dy = plan.laid_out(dy, x.channels_last)
         if other is not None and plan.needs(other):
             dresidual = plan.new(x.shape, like=x) if y is not None else None
             plan.give(other, dresidual or dy)
         maps = [None if v is None else _by_channel(v) for v in (dy, x, y, dx, dresidual)]
         plan.call("batch_norm_backward", *maps[:3], self.weight, self.mean, self.rstd, *maps[3:],
-                  dw, db, self.use_batch, notes=fusions(ReLU=y))
+                  dw, db, self.use_batch, self.cap,
+                  notes=fusions(ReLU=self.fused(ReLU), ReLU6=self.fused(ReLU6)))
         if plan.needs(source):
             plan.give(source, dx)
 
@@ -92,8 +98,9 @@ def _by_channel(x: Value) -> Value:
     return x.reshaped(N, C, x.size // max(1, N * C))
 
 
-def _count(batches):
-    batches += 1
+def _count(all_batches):
+    for batches in all_batches:
+        batches += 1
 
 
 def _reciprocal(var, eps, rstd):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import FastdlError, ShapeError
-from ...layers.activation import ReLU
+from ...layers.activation import ReLU, ReLU6
 from ...layers.join import Add
 from ...layers.layer import Layer
 
@@ -92,7 +92,8 @@ class Rule:
 
     def notes(self, bias: Value | None = None) -> str:
         """What is fused into the forward pass, in words."""
-        return fusions(bias=bias, residual=self.fused(Add), ReLU=self.fused(ReLU))
+        return fusions(bias=bias, residual=self.fused(Add), ReLU=self.fused(ReLU),
+                       ReLU6=self.fused(ReLU6))
 
     def forward(self) -> Value:
         """Add the steps of the forward pass."""
