@@ -176,7 +176,9 @@ for name, (M, K, N) in {
         "typical": (5, 7, 3), "1x1": (1, 1, 1), "no rows": (0, 3, 2), "no terms": (3, 0, 2),
         "no columns": (2, 3, 0), "row": (1, 300, 1), "odd": (17, 33, 19), "tall": (133, 9, 5),
         "wide": (5, 9, 270), "deep": (9, 1030, 6), "large": (131, 259, 101),
-        "blocks": (350, 401, 530)}.items():
+        "blocks": (350, 401, 530), "b packed once": (1300, 20, 40),
+        "rows that share cache sets": (100, 512, 512),
+        "rows of a that share cache sets": (600, 1024, 140)}.items():
     case("gemm", name, ops.gemm, {"a": normal(M, K), "b": normal(K, N)}, terms=K + 1)
 for trans_a, trans_b in [(False, True), (True, False), (True, True)]:
     for M, K, N in [(3, 70, 50), (18, 7, 21), (131, 259, 101), (350, 401, 530)]:
