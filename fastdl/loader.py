@@ -8,14 +8,16 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import random, transforms
 from .errors import ArgumentError, ShapeError
 from .transforms import AnyTransform
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _AHEAD = 2                      # groups of batches that a worker has under way or ready
 _GROUP_BYTES = 1 << 21          # of samples; these and the interpreter stay in the caches
@@ -157,6 +159,8 @@ def _in_groups(make: Callable[[int], Pair], groups: Sequence[range], workers: in
         for numbers in groups:
             yield from make_all(numbers)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     begun: deque[Future[list[Pair]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="fastdl-loader")
     try:

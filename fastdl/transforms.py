@@ -30,7 +30,8 @@ from .ops._arrays import Pair, pair
 __all__ = ["Batch", "Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "Transform",
            "extend"]
 
-AnyTransform: TypeAlias = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+# In quotes, so that numpy.random is imported when random numbers are wanted.
+AnyTransform: TypeAlias = "Callable[[np.ndarray, np.random.Generator], np.ndarray]"
 
 
 class Batch:
