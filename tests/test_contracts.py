@@ -163,7 +163,7 @@ def test_everything_public_in_ops_is_listed():
 # ---- what an import costs ----
 
 HEAVY = ["numba", "llvmlite", "matplotlib", "torch", "PIL", "scipy", "pandas", "IPython",
-         "tqdm.auto", "tqdm.notebook", "optuna", "sklearn"]
+         "tqdm.auto", "tqdm.notebook", "optuna", "sklearn", "numpy.random", "concurrent.futures"]
 
 
 def test_import_loads_nothing_heavy(run_python):
