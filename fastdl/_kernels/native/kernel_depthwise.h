@@ -88,9 +88,12 @@ static void K(write_block)(void *p, ptrdiff_t n, const fd_block *block)
         o.weights = K(taps_of)(walk, block->vectors.begin, j);
         o.add = first ? NULL : o.out;
         o.gate = NULL;
-        if (args->residual && first)
-            o.add = K(pixels_of)(K(view_of_outputs)(writer, args->residual, n, block, j),
-                                 block->rows, block->columns, walk->add).data;
+        if (args->residual && first) {
+            K(view) add = K(view_of_outputs)(writer, args->residual, n, block, j);
+            /* In place, what follows these rows may be another thread's, which writes it. */
+            if (args->residual == args->dx) add.end = add.data;
+            o.add = K(pixels_of)(add, block->rows, block->columns, walk->add).data;
+        }
         if (args->gate && last)
             o.gate = K(pixels_of)(K(view_of_outputs)(writer, args->gate, n, block, j),
                                   block->rows, block->columns, walk->gate).data;
