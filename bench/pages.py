@@ -17,6 +17,16 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
 
 
+def with_sections(lines: Iterable[str],
+                  sections: Iterable[tuple[str, Collection[str]]]) -> str:
+    """The page that begins with `lines`; sections without content are left out."""
+    page = list(lines)
+    for title, content in sections:
+        if content:
+            page += ["", f"### {title}", "", *content]
+    return "\n".join(page) + "\n"
+
+
 def header(run: Mapping[str, Any], versions: Mapping[str, str]) -> list[str]:
     """Facts about machine and run."""
     facts = run["facts"]

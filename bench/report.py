@@ -155,10 +155,7 @@ def markdown(run: dict[str, Any]) -> str:
               convolution_table(figures) if convolutions(figures) else []),
              ("Not timed", left_out(figures))]
     lines = [*header(figures, run)]
-    for title, content in parts:
-        if content:
-            lines += ["", f"### {title}", "", *content]
-    return "\n".join(lines) + "\n"
+    return pages.with_sections(lines, parts)
 
 
 # ---- the command line ----

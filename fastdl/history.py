@@ -9,6 +9,7 @@ from typing import Any
 
 from . import files
 from .errors import ArgumentError, DataError
+from .pictures import new_figure, saved
 
 
 class History(Mapping[str, list[float]]):
@@ -91,12 +92,7 @@ class History(Mapping[str, list[float]]):
         panels = [name for name in ("loss", "accuracy") if self.get(name)]
         if not panels:
             raise ArgumentError("History.plot: there is no loss or accuracy to draw yet")
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError(
-                "History.plot needs matplotlib: pip install 'fastdl[plot]'") from error
-        figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
+        figure = new_figure("History.plot", 5 * len(panels), 3.6)
         for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels,
                               strict=True):
             for key, label in ((name, "training"), (f"val_{name}", "validation")):
@@ -107,6 +103,4 @@ class History(Mapping[str, list[float]]):
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
             axes.legend()
-        if path is not None:
-            figure.savefig(path, dpi=120)
-        return figure
+        return saved(figure, path)

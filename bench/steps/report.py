@@ -79,10 +79,7 @@ def markdown(measured: dict[str, Any]) -> str:
              ("Not timed", [f"- {name}: {reason}" for name, reason in figures.left_out.items()])]
     lines = [*pages.header(measured, figures.versions),
              f"- {len(figures.heats)} heats, {measured['rounds']} rounds in turns each"]
-    for title, content in parts:
-        if content:
-            lines += ["", f"### {title}", "", *content]
-    return "\n".join(lines) + "\n"
+    return pages.with_sections(lines, parts)
 
 
 # ---- the command line ----

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any, NamedTuple
 
 from ..errors import ArgumentError
+from ..pictures import new_figure, saved
 from .explain import columns
 from .plan import Plan
 from .roofline import roofline
@@ -76,12 +77,7 @@ class Profile(list[Timed]):
         """
         if not self:
             raise ArgumentError("Profile.plot: there are no steps to draw")
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError(
-                "Profile.plot needs matplotlib: pip install 'fastdl[plot]'") from error
-        figure = Figure(figsize=(8, 1 + 0.2 * len(self)), layout="constrained")
+        figure = new_figure("Profile.plot", 8, 1 + 0.2 * len(self))
         axes = figure.subplots()
         places = range(len(self))
         axes.barh(places, [timed.seconds * 1e3 for timed in self], color="#9bbcdd",
@@ -94,6 +90,4 @@ class Profile(list[Timed]):
         axes.set(xlabel="milliseconds", title=f"{self.seconds * 1e3:.2f} ms")
         axes.legend()
         axes.grid(axis="x", alpha=0.3)
-        if path is not None:
-            figure.savefig(path, dpi=120)
-        return figure
+        return saved(figure, path)
