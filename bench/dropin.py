@@ -24,7 +24,7 @@ from fastdl.dropin.zero1.common.multi_layer_net import MultiLayerNet
 from fastdl.dropin.zero1.common.optimizer import Adam
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "dropin"))
-from plain import networks, optimizers  # noqa: E402
+from plain import networks, optimizers
 
 BATCH, WARM = 100, 3
 NETWORKS: dict[str, tuple[Callable[[], Any], Callable[[], Any], tuple[int, ...], int]] = {
@@ -89,4 +89,4 @@ def calls() -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    print(*aligned(steps()), "", *aligned(calls()), sep="\n")
+    print(aligned(steps(), 1), aligned(calls(), 1), sep="\n\n")

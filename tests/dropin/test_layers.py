@@ -8,9 +8,8 @@ from fastdl.dropin import engine
 from fastdl.dropin.studyai.common import functions as studyai
 from fastdl.dropin.studyai.common import layers as studyai_layers
 from fastdl.dropin.zero1.common import functions as zero1
-from fastdl.dropin.zero1.common import gradient
+from fastdl.dropin.zero1.common import gradient, util
 from fastdl.dropin.zero1.common import layers as zero1_layers
-from fastdl.dropin.zero1.common import util
 
 LARGE = 3000                    # elements: kernels, not NumPy
 

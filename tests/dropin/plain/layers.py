@@ -56,7 +56,7 @@ class Pooling:
         self.size, self.stride = size, stride
 
     def forward(self, x, training):
-        N, C, H, W = self.shape = x.shape
+        N, C, H, _ = self.shape = x.shape
         col = im2col(x, self.size, self.size, self.stride, 0).reshape(-1, self.size**2)
         self.best = col.argmax(axis=1)
         OH = (H - self.size) // self.stride + 1
