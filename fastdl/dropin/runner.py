@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import os
 import sys
@@ -45,7 +46,7 @@ def _main_module(path: str) -> ModuleType:
     """A new, empty ``__main__``, with the attributes that a script's has."""
     main = ModuleType("__main__")
     vars(main).update(__file__=path, __cached__=None, __annotations__={},
-                      __builtins__=__builtins__, __loader__=SourceFileLoader("__main__", path))
+                      __builtins__=builtins, __loader__=SourceFileLoader("__main__", path))
     sys.modules["__main__"] = main
     return main
 
@@ -71,11 +72,9 @@ def _explain(error: BaseException) -> None:
     if type(error) is ImportError and (error.name or "").startswith(f"{__package__}."):
         full_name = error.name or ""
         profile, _, module = full_name.removeprefix(f"{__package__}.").partition(".")
-        space = vars(sys.modules[full_name])
-        names = sorted(name for name, value in space.items()
-                       if name[0] != "_" and not isinstance(value, ModuleType))
+        names = getattr(sys.modules[full_name], "__all__", ())
         name = error.msg.split("'")[1]          # error.name_from, since Python 3.12
-        error.msg = f"{module} of profile {profile} has no {name!r}; it has: {', '.join(names)}"
+        error.msg = f"{module} of profile {profile} has no {name!r}; it has: {', '.join(sorted(names))}"
 
 
 def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
