@@ -40,7 +40,7 @@ def of_dtype(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return array if array.dtype == dtype else array.astype(dtype)
 
 
-def rows(x: np.ndarray) -> np.ndarray:
+def flat(x: np.ndarray) -> np.ndarray:
     """(N, ...) as (N, features), in the order that its shape says; a view if it can be."""
     if x.ndim == 4 and is_channels_last(x) and x.dtype.char in _KERNELS:
         x = ops.to_planes(x)

@@ -51,9 +51,7 @@ class BatchNormalization:
     def forward(self, x: Any, train_flg: bool = True) -> Any:
         """Of x's shape; in training the running averages move."""
         self.input_shape = x.shape
-        if x.ndim != 2:
-            N, C, H, W = x.shape
-            x = arrays.rows(x)
+        x = arrays.flat(x)
         if self.running_mean is None:
             self.running_mean, self.running_var = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         return self._normalized(x, train_flg).reshape(self.input_shape)
@@ -75,9 +73,7 @@ class BatchNormalization:
 
     def backward(self, dout: Any) -> Any:
         """Gradient of the input, of its shape."""
-        if dout.ndim != 2:
-            N, C, H, W = dout.shape
-            dout = arrays.rows(dout)
+        dout = arrays.flat(dout)
         self.dbeta = dout.sum(axis=0)
         self.dgamma = np.sum(self.xn * dout, axis=0)
         inner = dout - (self.dbeta + self.xn * self.dgamma) / self.batch_size

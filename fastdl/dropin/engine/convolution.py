@@ -38,7 +38,10 @@ class Convolution:
     @lazy
     def col(self) -> Any:
         """(N * OH * OW, C * FH * FW)."""
-        return None if self.x is None else im2col(self.x, *self.W.shape[2:], self.stride, self.pad)
+        if self.x is None:
+            return None
+        FH, FW = self.W.shape[2:]
+        return im2col(self.x, FH, FW, self.stride, self.pad)
 
     @lazy
     def col_W(self) -> Any:

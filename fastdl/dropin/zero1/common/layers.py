@@ -13,7 +13,7 @@ from . import functions
 from .functions import *  # noqa: F403
 from .util import col2im, im2col
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     *functions.__all__, "Affine", "BatchNormalization", "Convolution", "Dropout", "Pooling",
     "Relu", "Sigmoid", "SoftmaxWithLoss", "col2im", "im2col",
 ]
