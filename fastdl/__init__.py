@@ -70,6 +70,6 @@ __all__ = [
     "Sequential", "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors",
     "explain", "flatten", "get_conv_algorithm", "get_num_threads", "initializers", "layers",
     "leaky_relu", "losses", "mean", "models", "multiply", "ops", "optimizers", "random",
-    "regularizers", "relu", "relu6", "seed", "set_backend", "set_conv_algorithm", "set_num_threads", "show_config",
-    "sigmoid", "softmax", "tanh", "transforms", "use_backend", "viz",
+    "regularizers", "relu", "relu6", "seed", "set_backend", "set_conv_algorithm", "set_num_threads",
+    "show_config", "sigmoid", "softmax", "tanh", "transforms", "use_backend", "viz",
 ]

@@ -124,9 +124,9 @@ class Graph:
                 watch: Callable[[Node, Array], None] | None = None) -> tuple[list[Array], Tape]:
         """Outputs, and the tape for `backward` (an empty one without `keep`).
 
-        `training` overrides the layers' own modes. `watch` is shown each layer's output. Each array is let go when its last reader has
-        run; what the layers saved, with `keep`, stays on the tape. Nothing is left behind in the
-        graph: several threads may do this at once.
+        `training` overrides the layers' own modes. `watch` is shown each layer's output. Each array
+        is let go when its last reader has run; what the layers saved, with `keep`, stays on the
+        tape. Nothing is left behind in the graph: several threads may do this at once.
         """
         if len(inputs) != len(self.inputs):
             raise GraphError(f"forward: the network has {len(self.inputs)} inputs, "

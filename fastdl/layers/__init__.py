@@ -25,8 +25,8 @@ from .regularization import ActivityRegularization
 from .shape import Flatten, flatten
 
 __all__ = [
-    "ActivityRegularization", "Add", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Concat", "Conv2d", "Dropout", "Flatten",
-    "GlobalAvgPool2d", "GlobalMaxPool2d", "Layer", "LeakyReLU", "Linear", "MaxPool2d", "Mean",
-    "Multiply", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh", "add", "concat", "flatten",
-    "leaky_relu", "mean", "multiply", "relu", "relu6", "sigmoid", "softmax", "tanh",
+    "ActivityRegularization", "Add", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Concat", "Conv2d",
+    "Dropout", "Flatten", "GlobalAvgPool2d", "GlobalMaxPool2d", "Layer", "LeakyReLU", "Linear",
+    "MaxPool2d", "Mean", "Multiply", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh", "add", "concat",
+    "flatten", "leaky_relu", "mean", "multiply", "relu", "relu6", "sigmoid", "softmax", "tanh",
 ]
