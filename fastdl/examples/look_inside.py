@@ -1,0 +1,39 @@
+"""Looking inside: filters before and after training, feature maps by depth, histograms."""
+
+import fastdl as fd
+from fastdl import viz
+from fastdl.examples.kit import Run, learn, main, perceptron
+from fastdl.layers import MaxPool2d, ReLU, Sigmoid
+
+TITLE = "Looking inside a network", "ネットワークの中を見る"
+
+
+def example(run: Run) -> None:
+    """Four pictures: of a trained SimpleConvNet, of a DeepConvNet, and of five initialisations."""
+    data = (x, t), (x_test, _) = run.data("mnist")
+
+    simple = fd.Trainer(fd.models.simple_convnet())
+    weight = simple.net.params["conv1.weight"]
+    before = weight.copy()
+    learn(simple, data, run.iterations(1000), every=1000)
+    run.save(viz.filters({run.say("before training", "学習前"): before,
+                          run.say("after training", "学習後"): weight}), "filters")
+
+    deep = fd.Trainer(fd.models.deep_convnet())
+    learn(deep, data, run.iterations(300), every=1000)
+    run.save(viz.feature_maps(deep.net, x_test[0], of=(ReLU, MaxPool2d), columns=8),
+             "feature_maps")
+
+    nets = {f"{name}, {init}": perceptron([784, *[100] * 5, 10], lambda _, make=make: [make()], init)
+            for name, make, init in (("sigmoid", Sigmoid, "gauss"), ("sigmoid", Sigmoid, "xavier"),
+                                     ("ReLU", ReLU, "gauss"), ("ReLU", ReLU, "xavier"),
+                                     ("ReLU", ReLU, "he"))}
+    run.save(viz.activation_histograms(nets, x[:1000], of=(Sigmoid, ReLU)), "activations")
+    run.save(viz.gradient_histograms(nets, x[:1000], t[:1000]), "gradients")
+    run.shows(run.say("pictures", "図"), run.say("filters, feature maps, histograms",
+                                                "フィルタ、特徴マップ、ヒストグラム"),
+              run.say("pictures", "図"))
+
+
+if __name__ == "__main__":
+    main(example)

@@ -1,0 +1,33 @@
+"""The vanishing gradient: sigmoid with small weights stays at chance; ReLU, Xavier and He learn."""
+
+import fastdl as fd
+from fastdl.examples.kit import Run, both, learn, main, perceptron, plot
+
+TITLE = "Vanishing gradient", "勾配消失問題"
+
+# Activation, initial weights, and the test accuracy that the report prints after 2,000 iterations.
+CASES = (("sigmoid", "gauss", 0.1135), ("relu", "gauss", 0.9258), ("sigmoid", "xavier", 0.8762),
+         ("relu", "he", 0.9523), ("relu", "xavier", 0.9502), ("sigmoid", "he", None))
+LAYERS = {"sigmoid": fd.layers.Sigmoid, "relu": fd.layers.ReLU}
+
+
+def example(run: Run) -> None:
+    """784-40-20-10 units, SGD with learning rate 0.1, batches of 100."""
+    data, panels = run.data("mnist"), {}
+    for activation, init, printed in CASES:
+        def train(activation: str = activation, init: str = init):
+            net = perceptron([784, 40, 20, 10], lambda width: [LAYERS[activation]()], init)
+            trainer = fd.Trainer(net, optimizer=fd.optimizers.SGD(lr=0.1))
+            return learn(trainer, data, run.iterations(2000))
+
+        curves, name = run.median(train), f"{activation}, {init}"
+        if printed is None:
+            run.shows(name, f"{curves.test[-1]:.4f}", "–")
+        else:
+            run.near(name, curves.test[-1], printed, 0.015)
+        panels[name] = both(run, curves)
+    plot(run, panels)
+
+
+if __name__ == "__main__":
+    main(example)
