@@ -35,12 +35,13 @@ def activations(net: Module, x: Any, of: Kinds = Layer) -> dict[str, np.ndarray]
     Returns
     -------
     dict
-        outputs by the paths of the layers; those made inside of `connect` are named by their kind
+        outputs by the paths of the layers, with the kind where a path ends in a number; layers made
+        inside of `connect` have their kind alone
 
     >>> import fastdl as fd
     >>> net = fd.Sequential(fd.layers.Linear(2, 3), fd.layers.ReLU())
     >>> {name: y.shape for name, y in activations(net, np.ones((5, 2))).items()}
-    {'0': (5, 3), '1': (5, 3)}
+    {'0 Linear': (5, 3), '1 ReLU': (5, 3)}
     """
     paths = {layer: path for path, layer in net.named_layers()}
     outputs: dict[str, np.ndarray] = {}
@@ -48,7 +49,7 @@ def activations(net: Module, x: Any, of: Kinds = Layer) -> dict[str, np.ndarray]
     def watch(node: Node, y: np.ndarray) -> None:
         layer = node.layer
         if layer is not None and isinstance(layer, of):
-            outputs[_unused(paths.get(layer) or type(layer).__name__, outputs)] = y
+            outputs[_unused(_named(layer, paths.get(layer, "")), outputs)] = y
 
     net.graph.forward(net.as_inputs(x), training=False, keep=False, watch=watch)
     return outputs
@@ -56,7 +57,7 @@ def activations(net: Module, x: Any, of: Kinds = Layer) -> dict[str, np.ndarray]
 
 def gradients(net: Module, x: Any, t: Any,
               loss: str | Loss = "softmax_cross_entropy") -> dict[str, np.ndarray]:
-    """The gradients of the weights for a batch, by the paths of the layers.
+    """The gradients of the weights for a batch, by the names of the parameters.
 
     Those of `net.grads` are replaced.
 
@@ -69,8 +70,7 @@ def gradients(net: Module, x: Any, t: Any,
     loss = losses.get(loss)
     loss.forward(net.forward(x), t)
     net.backward(loss.backward(), need_dx=False)
-    return {name.removesuffix(".weight"): dw.copy() for name, dw in net.grads.items()
-            if dw.ndim > 1}
+    return {name: dw.copy() for name, dw in net.grads.items() if dw.ndim > 1}
 
 
 def tiles(images: np.ndarray, columns: int | None = None) -> np.ndarray:
@@ -201,6 +201,13 @@ def _by_title(nets: Module | Mapping[str, Module]) -> Iterable[tuple[str, Module
     return nets.items() if isinstance(nets, Mapping) else [("", nets)]
 
 
+def _named(layer: Layer, path: str) -> str:
+    """What a layer is called: by its path, unless that is a mere number, or by its kind."""
+    if path and not path.rpartition(".")[2].isdigit():
+        return path
+    return f"{path} {type(layer).__name__}".strip()
+
+
 def _unused(name: str, taken: Mapping[str, Any]) -> str:
     """`name`, numbered if it is taken."""
     numbered, count = name, 1
@@ -211,14 +218,17 @@ def _unused(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def _pictures(who: str, pictures: Mapping[str, np.ndarray], path: Path | None) -> Any:
-    """A figure of panels, as wide as their pictures."""
-    shapes = [picture.shape[1] / picture.shape[0] for picture in pictures.values()]
-    figure = new_figure(who, max(2.5, 3 * sum(shapes)), 3.3)
-    panels = figure.subplots(1, len(pictures), squeeze=False, width_ratios=shapes)[0]
-    for axes, (title, picture) in zip(panels, pictures.items(), strict=True):
+    """A figure of panels, at most four in a row."""
+    columns = min(len(pictures), 4)
+    rows = math.ceil(len(pictures) / columns)
+    aspect = max(picture.shape[0] / picture.shape[1] for picture in pictures.values())
+    figure = new_figure(who, 3 * columns, (3 * aspect + 0.3) * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, (title, picture) in zip(panels, pictures.items(), strict=False):
         axes.imshow(picture, cmap="gray", interpolation="nearest", vmin=0, vmax=1)
         axes.set_title(title, fontsize=10)
-        axes.set_axis_off()
     return saved(figure, path)
 
 

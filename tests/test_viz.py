@@ -35,14 +35,19 @@ def test_activations(batch):
     assert list(viz.activations(net, x, of=(Conv2d, Linear))) == ["conv", "fc"]
 
 
+def test_names_of_layers_in_lists(batch):
+    net = fd.Sequential(fd.Sequential(Conv2d(1, 2, 3), ReLU()), fd.layers.Flatten())
+    assert list(viz.activations(net, batch[0])) == ["0.0 Conv2d", "0.1 ReLU", "1 Flatten"]
+
+
 def test_gradients(batch):
     net, (x, t) = Net(), batch
     found = viz.gradients(net, x, t)
     criterion = fd.losses.SoftmaxCrossEntropy()
     criterion.forward(net.forward(x), t)
     net.backward(criterion.backward())
-    assert list(found) == ["conv", "fc"]
-    np.testing.assert_array_equal(found["conv"], net.grads["conv.weight"])
+    assert list(found) == ["conv.weight", "fc.weight"]
+    np.testing.assert_array_equal(found["conv.weight"], net.grads["conv.weight"])
 
 
 def test_tiles():
@@ -97,6 +102,6 @@ def test_activation_histograms(batch, tmp_path):
 
 def test_gradient_histograms(batch):
     figure = viz.gradient_histograms(Net(), *batch, bins=7)
-    assert [axes.get_title() for axes in figure.axes] == ["conv", "fc"]
+    assert [axes.get_title() for axes in figure.axes] == ["conv.weight", "fc.weight"]
     assert [counts(axes) for axes in figure.axes] == [4 * 9, 3 * 64]
     assert len(figure.axes[0].patches) == 7

@@ -1,4 +1,4 @@
-"""The command line, one file for each command: ``fastdl train | predict | bench | info``.
+"""The command line ``fastdl train | predict | examples | bench | info``: a file for each command.
 
 What goes wrong in a foreseeable way ends in one line and a non-zero status.
 """
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import FastdlError
-from . import bench, info, predict, train
+from . import bench, examples, info, predict, train
 from .options import INTERRUPTED, Parser
 
-COMMANDS = (train, predict, bench, info)        # in the order of ``fastdl --help``
+COMMANDS = (train, predict, examples, bench, info)        # in the order of ``fastdl --help``
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ They are part of the package so that an installed wheel has them; each can also 
 import importlib
 import os
 import time
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -66,3 +67,29 @@ def run(name: str, out: str | os.PathLike[str] = "runs/examples", lang: str = "e
         module.example(session)
     return {"title": module.TITLE[0], **session.results(),
             "seconds": round(time.perf_counter() - started, 2)}
+
+
+def results_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table of what examples found: a line for each figure.
+
+    Parameters
+    ----------
+    results : what `run` returned, by the names of the examples
+    """
+    lines = ["| exercise | figure | in the report | ours | goal | reached | time of the script |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]
+    for number, name in EXERCISES.items():
+        if name not in results:
+            continue
+        found = results[name]
+        first = f"{number} {found['title']}", f"{found['seconds']:.3g} s"
+        for finding in found["findings"]:
+            cells = [first[0], finding["what"], finding["printed"] or "–", finding["ours"],
+                     finding["goal"], _REACHED[finding["reached"]], first[1]]
+            lines.append(f"| {' | '.join(cell.replace(chr(10), '<br>') for cell in cells)} |")
+            first = "", ""
+        lines += [f"| | *{remark}* | | | | | |" for remark in found["remarks"]]
+    return "\n".join(lines)
+
+
+_REACHED = {True: "yes", False: "**no**", None: ""}

@@ -10,21 +10,23 @@ TITLE = "CIFAR-10 and activity regularizers", "CIFAR-10 と活性の正則化"
 CASES = {("plain", "正則化なし"): [],
          ("L2(0.01)", "L2(0.01)"): [ActivityRegularization(l2=0.01)],
          ("L1(0.01)", "L1(0.01)"): [ActivityRegularization(l1=0.01)]}
-INIT = {"weight_init": "xavier_uniform"}            # Keras's default
+INIT = "xavier_uniform"             # Keras's default
 
 
 def example(run: Run) -> None:
     """Five epochs of Adam on batches of 256."""
     (x, t), test = run.data("cifar10")
     epochs, limit = (1, 512) if run.quick else (5, None)
+    run.remark("losses are without the penalty, which Keras adds to those it shows")
     accuracy: dict = {}
     loss: dict = {}
     for names, penalty in CASES.items():
         fd.seed(0)
         net = fd.Sequential(
-            Conv2d(3, 32, 3, padding=1, **INIT), ReLU(), Conv2d(32, 32, 3, **INIT), ReLU(),
-            MaxPool2d(2), Flatten(), Linear(32 * 15 * 15, 512, **INIT), ReLU(), *penalty,
-            Linear(512, 10, **INIT))
+            Conv2d(3, 32, 3, padding=1, weight_init=INIT), ReLU(),
+            Conv2d(32, 32, 3, weight_init=INIT), ReLU(), MaxPool2d(2), Flatten(),
+            Linear(32 * 15 * 15, 512, weight_init=INIT), ReLU(), *penalty,
+            Linear(512, 10, weight_init=INIT))
         history = fd.Trainer(net, optimizer=fd.optimizers.Adam()).fit(
             x[:limit], t[:limit], epochs, batch_size=256, validation_data=test, progress=False)
         name, steps = run.say(*names), range(1, epochs + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,8 +39,9 @@ class Run:
                  quick: bool = False, seeds: int = 1) -> None:
         self.name, self.out, self.lang, self.quick = name, Path(out), lang, quick
         self.seeds = 1 if quick else seeds
-        self._data = ""                     # what was trained on, where it is not what should be
+        self._is_stand_in = False           # for the data that the report has
         self._findings: list[dict[str, Any]] = []
+        self._remarks: list[str] = []
         self._pictures: list[str] = []
         self._settings = ExitStack()
 
@@ -59,8 +61,8 @@ class Run:
         except ImportError:
             return                          # whoever draws says so
         if (font := japanese_font()) is None:
-            print("日本語のフォントが見つかりません (no font with Japanese letters was found): install "
-                  "one, such as fonts-noto-cjk or fonts-ipafont; going on in English.")
+            print("日本語のフォントがありません (no font with Japanese letters): install one, "
+                  "such as fonts-noto-cjk or fonts-ipafont; going on in English.")
             self.lang = "en"
             return
         self._settings.enter_context(matplotlib.rc_context({
@@ -89,8 +91,12 @@ class Run:
         """Something that is said, not judged."""
         self._found(what, ours, printed, "", None)
 
+    def remark(self, text: str) -> None:
+        """Something to know about the figures, for the table."""
+        self._remarks.append(text)
+
     def _found(self, what: str, ours: str, printed: str, goal: str, reached: bool | None) -> None:
-        if self._data:
+        if self._is_stand_in:
             reached = None                  # these are not the figures to compare
         self._findings.append({"what": what, "printed": printed, "ours": ours, "goal": goal,
                                "reached": reached})
@@ -113,14 +119,14 @@ class Run:
 
     def results(self) -> dict[str, Any]:
         """What was found, ready for JSON."""
-        return {"findings": self._findings, "pictures": self._pictures, "data": self._data,
+        return {"findings": self._findings, "remarks": self._remarks, "pictures": self._pictures,
                 "seeds": self.seeds}
 
     # ---- what a run chooses ----
 
     def iterations(self, count: int) -> int:
         """How many iterations to train: few in a quick run."""
-        return min(count, 20) if self.quick else count
+        return min(count, 40) if self.quick else count
 
     def median(self, train: Callable[[], Curves]) -> Curves:
         """Train from each seed; the run whose last test accuracy is the median."""
@@ -143,7 +149,8 @@ class Run:
                                "FASTDL_DATA_DIR; going on with the bundled digits.",
                                f"MNIST がありません ({reason})。4 つのファイルを FASTDL_DATA_DIR に"
                                "置いてください。付属の数字画像で続けます。"))
-        self._data = "digits"
+        self._is_stand_in = True
+        self.remark("on the bundled digits instead of the report's data, so nothing is judged")
         channels, size = (3, 32) if name == "cifar10" else (1, 28)
         (x, t), (x_test, t_test) = fd.datasets.digits()
         return (_enlarged(x, channels, size), t), (_enlarged(x_test, channels, size), t_test)
@@ -159,9 +166,9 @@ def _enlarged(x: np.ndarray, channels: int, size: int) -> np.ndarray:
 # ---- training by iterations, as the reports do it ----
 
 class Curves(NamedTuple):
-    """Accuracies while a network learns, the numbers of iterations beside them, and the network."""
+    """Accuracies while a network learns, after how many iterations each, and the network."""
 
-    count: list[int]
+    iterations: list[int]
     train: list[float]
     test: list[float]
     net: fd.Module
@@ -185,7 +192,7 @@ def learn(trainer: fd.Trainer, data: tuple[Split, Split], iterations: int, batch
         trainer.step(x[rows], t[rows])
         if i % every == 0 or i == iterations:
             seen = (x, t) if train_on == "all" else (x[rows], t[rows])
-            curves.count.append(i)
+            curves.iterations.append(i)
             curves.train.append(trainer.evaluate(*seen, batch_size=1000)["accuracy"])
             curves.test.append(trainer.evaluate(*test, batch_size=1000)["accuracy"])
     return curves
@@ -208,7 +215,7 @@ def perceptron(sizes: Sequence[int], between: Callable[[int], Sequence[fd.Layer]
     dict_keys(['1.weight', '1.bias', '3.weight', '3.bias'])
     """
     parts: list[fd.Layer] = [fd.layers.Flatten()]
-    for i, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         if i:
             parts += between(n_in)
         parts.append(fd.layers.Linear(n_in, n_out, weight_init=std_of(init, n_in)))
@@ -224,7 +231,7 @@ def plot(run: Run, panels: Mapping[str, Mapping[str, Line]], xlabel: str = "",
          ylabel: str = "", ylim: tuple[float, float] | None = (0, 1), columns: int = 3) -> None:
     """Panels of curves by title, and curves by label, into the run's picture.
 
-    Labels are those of `Run.say`; axes are the count of iterations and accuracy unless told.
+    Axes are iterations and accuracy unless told.
     """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
@@ -238,14 +245,14 @@ def plot(run: Run, panels: Mapping[str, Mapping[str, Line]], xlabel: str = "",
         axes.set(title=title, xlabel=xlabel or run.say("iterations", "学習回数"),
                  ylabel=ylabel or run.say("accuracy", "正解率"), ylim=ylim)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="lower right" if ylim else "best")
     run.save(figure)
 
 
 def both(run: Run, curves: Curves) -> dict[str, Line]:
     """The lines of training and test accuracy."""
-    return {run.say("training", "訓練"): (curves.count, curves.train),
-            run.say("test", "テスト"): (curves.count, curves.test)}
+    return {run.say("training", "訓練"): (curves.iterations, curves.train),
+            run.say("test", "テスト"): (curves.iterations, curves.test)}
 
 
 PREFERRED = ("Noto Sans CJK JP", "Noto Sans JP", "IPAexGothic", "IPAGothic", "Hiragino Sans",

@@ -8,6 +8,11 @@ from fastdl.layers import MaxPool2d, ReLU, Sigmoid
 TITLE = "Looking inside a network", "ネットワークの中を見る"
 
 
+def between(kind):
+    """Makes one layer of this kind, whatever the width."""
+    return lambda width: [kind()]
+
+
 def example(run: Run) -> None:
     """Four pictures: of a trained SimpleConvNet, of a DeepConvNet, and of five initialisations."""
     data = (x, t), (x_test, _) = run.data("mnist")
@@ -24,10 +29,9 @@ def example(run: Run) -> None:
     run.save(viz.feature_maps(deep.net, x_test[0], of=(ReLU, MaxPool2d), columns=8),
              "feature_maps")
 
-    nets = {f"{name}, {init}": perceptron([784, *[100] * 5, 10], lambda _, make=make: [make()], init)
-            for name, make, init in (("sigmoid", Sigmoid, "gauss"), ("sigmoid", Sigmoid, "xavier"),
-                                     ("ReLU", ReLU, "gauss"), ("ReLU", ReLU, "xavier"),
-                                     ("ReLU", ReLU, "he"))}
+    nets = {f"{kind.__name__}, {init}": perceptron([784, *[100] * 5, 10], between(kind), init)
+            for kind, init in ((Sigmoid, "gauss"), (Sigmoid, "xavier"), (ReLU, "gauss"),
+                               (ReLU, "xavier"), (ReLU, "he"))}
     run.save(viz.activation_histograms(nets, x[:1000], of=(Sigmoid, ReLU)), "activations")
     run.save(viz.gradient_histograms(nets, x[:1000], t[:1000]), "gradients")
     run.shows(run.say("pictures", "図"), run.say("filters, feature maps, histograms",

@@ -18,9 +18,10 @@ def example(run: Run) -> None:
                               validation_data=test, progress=False)
         curves = Curves([*range(1, epochs + 1)], history["accuracy"], history["val_accuracy"],
                         trainer.net)
-        losses[trainer.net] = curves._replace(train=history["loss"], test=history["val_loss"])
+        losses[curves.net] = curves._replace(train=history["loss"], test=history["val_loss"])
         return curves
 
+    run.remark(f"{epochs} epochs; the slides do not say how many they train")
     curves = run.median(train)
     run.holds(run.say("test accuracy", "テスト正解率"), f"{curves.test[-1]:.4f}",
               run.say("curves", "曲線"), run.say("at least 0.99", "0.99 以上"),

@@ -1,9 +1,12 @@
 """Overfitting on 300 images, and what L2, L1 and dropout do against it."""
 
+from functools import partial
+
 import numpy as np
 
 import fastdl as fd
-from fastdl.examples.kit import Run, both, learn, main, perceptron, plot
+from fastdl.examples.kit import Line, Run, both, learn, main, perceptron, plot
+from fastdl.layers import ReLU
 from fastdl.optimizers import SGD
 from fastdl.regularizers import L1, L2
 
@@ -39,20 +42,22 @@ CASES = {
 def example(run: Run) -> None:
     """784-100×6-10 units, ReLU, He, SGD, batches of 100 of the 300 images."""
     (x, t), test = run.data("mnist")
-    data, panels, plain = ((x[:300], t[:300]), test), {}, 0.0
-    for names, (lr, iterations, regularizer, p, printed) in CASES.items():
-        def between(width: int, p: float = p):
-            return [fd.layers.ReLU(), *([CourseDropout(p)] if p else [])]
+    data, plain = ((x[:300], t[:300]), test), 0.0
+    panels: dict[str, dict[str, Line]] = {}
 
-        def train(lr=lr, iterations=iterations, regularizer=regularizer, between=between):
-            net = perceptron([784, *[100] * 6, 10], between, "he")
-            trainer = fd.Trainer(net, optimizer=SGD(lr), weight_regularizer=regularizer)
-            return learn(trainer, data, run.iterations(iterations), every=20, train_on="all")
+    def train(lr, iterations, regularizer, p):
+        net = perceptron([784, *[100] * 6, 10], lambda _: [ReLU(), *[CourseDropout(p)] * (p > 0)],
+                         "he")
+        trainer = fd.Trainer(net, optimizer=SGD(lr), weight_regularizer=regularizer)
+        return learn(trainer, data, run.iterations(iterations), every=20, train_on="all")
 
-        curves, name = run.median(train), run.say(*names)
+    run.remark("training / test accuracy; the report's own gap with L2 and dropout is 0.232, plain "
+               "0.227, and it does not say which λ that has, nor print figures of L1")
+    for names, (*how, printed) in CASES.items():
+        curves, name = run.median(partial(train, *how)), run.say(*names)
         seen, unseen = curves.train[-1], curves.test[-1]
         ours = f"{seen:.4f} / {unseen:.4f}"
-        report = "–" if printed is None else f"{printed[0]:g} / {printed[1]:g}"
+        report = f"{printed[0]:g} / {printed[1]:g}" if printed else ""
         if not panels:
             plain = seen - unseen
             run.holds(name, ours, report, run.say("training 1.0", "訓練 1.0"), seen == 1.0)

@@ -1,5 +1,7 @@
 """The vanishing gradient: sigmoid with small weights stays at chance; ReLU, Xavier and He learn."""
 
+from functools import partial
+
 import fastdl as fd
 from fastdl.examples.kit import Run, both, learn, main, perceptron, plot
 
@@ -14,15 +16,16 @@ LAYERS = {"sigmoid": fd.layers.Sigmoid, "relu": fd.layers.ReLU}
 def example(run: Run) -> None:
     """784-40-20-10 units, SGD with learning rate 0.1, batches of 100."""
     data, panels = run.data("mnist"), {}
-    for activation, init, printed in CASES:
-        def train(activation: str = activation, init: str = init):
-            net = perceptron([784, 40, 20, 10], lambda width: [LAYERS[activation]()], init)
-            trainer = fd.Trainer(net, optimizer=fd.optimizers.SGD(lr=0.1))
-            return learn(trainer, data, run.iterations(2000))
 
-        curves, name = run.median(train), f"{activation}, {init}"
+    def train(activation, init):
+        net = perceptron([784, 40, 20, 10], lambda width: [LAYERS[activation]()], init)
+        trainer = fd.Trainer(net, optimizer=fd.optimizers.SGD(lr=0.1))
+        return learn(trainer, data, run.iterations(2000))
+
+    for activation, init, printed in CASES:
+        curves, name = run.median(partial(train, activation, init)), f"{activation}, {init}"
         if printed is None:
-            run.shows(name, f"{curves.test[-1]:.4f}", "–")
+            run.shows(name, f"{curves.test[-1]:.4f}")
         else:
             run.near(name, curves.test[-1], printed, 0.015)
         panels[name] = both(run, curves)
