@@ -150,7 +150,7 @@ def feature_maps(net: Module, x: Any, path: Path | None = None, of: Kinds = Laye
 
 def activation_histograms(nets: Module | Mapping[str, Module], x: Any, path: Path | None = None,
                           of: Kinds = Layer, bins: int = 40) -> Any:
-    """Histograms of what the layers give for a batch: a row for each network.
+    """Histograms of what the layers give for a batch: a row, of one scale, for each network.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def activation_histograms(nets: Module | Mapping[str, Module], x: Any, path: Pat
     positive("viz.activation_histograms", bins=bins)
     return _histograms("viz.activation_histograms",
                        {title: activations(net, x, of) for title, net in _by_title(nets)},
-                       path, bins)
+                       path, bins, one_scale=True)
 
 
 def gradient_histograms(nets: Module | Mapping[str, Module], x: Any, t: Any,
@@ -175,7 +175,8 @@ def gradient_histograms(nets: Module | Mapping[str, Module], x: Any, t: Any,
                         bins: int = 40) -> Any:
     """Histograms of the weights' gradients for a batch, layer by layer: a row for each network.
 
-    Gradients that vanish towards the first layer show as ever narrower scales.
+    Each has a scale of its own, so that gradients which vanish towards the first layer show as ever
+    smaller numbers there.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ def gradient_histograms(nets: Module | Mapping[str, Module], x: Any, t: Any,
     positive("viz.gradient_histograms", bins=bins)
     return _histograms("viz.gradient_histograms",
                        {title: gradients(net, x, t, loss) for title, net in _by_title(nets)},
-                       path, bins)
+                       path, bins, one_scale=False)
 
 
 # ---- how they are drawn ----
@@ -218,12 +219,13 @@ def _unused(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def _pictures(who: str, pictures: Mapping[str, np.ndarray], path: Path | None) -> Any:
-    """A figure of panels, at most four in a row."""
-    columns = min(len(pictures), 4)
+    """A figure of panels, at most three in a row."""
+    columns = min(len(pictures), 3)
     rows = math.ceil(len(pictures) / columns)
-    aspect = max(picture.shape[0] / picture.shape[1] for picture in pictures.values())
-    figure = new_figure(who, 3 * columns, (3 * aspect + 0.3) * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    aspects = [picture.shape[0] / picture.shape[1] for picture in pictures.values()]
+    heights = [3 * max(aspects[i * columns:(i + 1) * columns]) + 0.3 for i in range(rows)]
+    figure = new_figure(who, 3 * columns, sum(heights))
+    panels = figure.subplots(rows, columns, squeeze=False, height_ratios=heights).ravel()
     for axes in panels:
         axes.set_axis_off()
     for axes, (title, picture) in zip(panels, pictures.items(), strict=False):
@@ -233,7 +235,7 @@ def _pictures(who: str, pictures: Mapping[str, np.ndarray], path: Path | None) -
 
 
 def _histograms(who: str, rows: Mapping[str, Mapping[str, np.ndarray]], path: Path | None,
-                bins: int) -> Any:
+                bins: int, one_scale: bool) -> Any:
     """A figure with a row of histograms for each network."""
     columns = max((len(row) for row in rows.values()), default=0)
     if not columns:
@@ -243,9 +245,11 @@ def _histograms(who: str, rows: Mapping[str, Mapping[str, np.ndarray]], path: Pa
     for line, (title, row) in zip(panels, rows.items(), strict=True):
         for axes in line:
             axes.set_axis_off()
+        ends = [end(values) for values in row.values() for end in (np.min, np.max)]
+        limits = (min(ends), max(ends)) if one_scale else None
         for axes, (name, values) in zip(line, row.items(), strict=False):
             axes.set_axis_on()
-            axes.hist(values.ravel(), bins=bins)
+            axes.hist(values.ravel(), bins=bins, range=limits)
             axes.set_title(name, fontsize=9)
             axes.tick_params(labelsize=7)
             axes.ticklabel_format(axis="both", style="sci", scilimits=(-3, 4))

@@ -84,12 +84,19 @@ def results_table(results: Mapping[str, Mapping[str, Any]]) -> str:
         found = results[name]
         first = f"{number} {found['title']}", f"{found['seconds']:.3g} s"
         for finding in found["findings"]:
-            cells = [first[0], finding["what"], finding["printed"] or "–", finding["ours"],
-                     finding["goal"], _REACHED[finding["reached"]], first[1]]
-            lines.append(f"| {' | '.join(cell.replace(chr(10), '<br>') for cell in cells)} |")
+            cells = [first[0], finding["what"], _cell(finding["printed"]) or "–",
+                     _cell(finding["ours"]), finding["goal"], _REACHED[finding["reached"]],
+                     first[1]]
+            lines.append(f"| {' | '.join(cells)} |")
             first = "", ""
         lines += [f"| | *{remark}* | | | | | |" for remark in found["remarks"]]
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Text as a cell of a table; of a long matrix the first line."""
+    lines = text.split("\n")
+    return " <br> ".join(lines if len(lines) <= 3 else [lines[0], "…"])
 
 
 _REACHED = {True: "yes", False: "**no**", None: ""}

@@ -201,10 +201,11 @@ def learn(trainer: fd.Trainer, data: tuple[Split, Split], iterations: int, batch
 def std_of(name: str, inputs: int) -> float:
     """The course's initial standard deviations; its Xavier looks at the inputs alone.
 
-    >>> std_of("gauss", 784), std_of("xavier", 4), std_of("he", 8)
-    (0.01, 0.5, 0.5)
+    >>> std_of("normal", 784), std_of("gauss", 784), std_of("xavier", 4), std_of("he", 8)
+    (1.0, 0.01, 0.5, 0.5)
     """
-    return {"gauss": 0.01, "xavier": math.sqrt(1 / inputs), "he": math.sqrt(2 / inputs)}[name]
+    return {"normal": 1.0, "gauss": 0.01, "xavier": math.sqrt(1 / inputs),
+            "he": math.sqrt(2 / inputs)}[name]
 
 
 def perceptron(sizes: Sequence[int], between: Callable[[int], Sequence[fd.Layer]],
