@@ -1,4 +1,4 @@
-"""The command line ``fastdl train | predict | examples | bench | info``: a file for each command.
+"""The command line, one file for each command: ``fastdl run``, ``train``, ``examples``, and so on.
 
 What goes wrong in a foreseeable way ends in one line and a non-zero status.
 """
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import FastdlError
-from . import bench, examples, info, predict, train
+from . import bench, examples, info, predict, run, train
 from .options import INTERRUPTED, Parser
 
-COMMANDS = (train, predict, examples, bench, info)        # in the order of ``fastdl --help``
+COMMANDS = (run, train, predict, examples, bench, info)        # in the order of ``fastdl --help``
 
 
 def main(argv: Sequence[str] | None = None) -> int:
