@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ PICTURES = {
 DIGITS = {
     "one_unit": ["[1.3]", "[1.3]", "14.00627815592513", "0.9999991736760774"],
     "classifier": ["[0.6 1.3 2. ]", "[1.02 2.29 3.56 4.83]",
-                   "[0.01602796 0.05707321 0.20322929 0.72366954]", "0.32342029336019423"],
+                   "[0.01602796 0.05707321 0.20322929 0.72366954]", "0.323420293360194"],
     "backprop": [
         "[[0.08706577 0.91293423]]", "[[ 0.08706577 -0.08706577]]",
         "[[-0.02611973 -0.02611973 -0.02611973]\n [-0.13059866 -0.13059866 -0.13059866]]",
@@ -156,6 +157,12 @@ def test_learn_counts_and_evaluates():
     assert curves.train[-1] == trainer.evaluate(x, t)["accuracy"]
 
 
+def test_without_matplotlib_it_says_so_before_training(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match="the example optimizers needs matplotlib: pip install"):
+        examples.run("optimizers", tmp_path, quick=True)
+
+
 # ---- languages ----
 
 def test_japanese(tmp_path, capsys, monkeypatch):
@@ -195,7 +202,8 @@ def test_a_font_counts_as_japanese_by_its_letters(monkeypatch):
 def test_list(capsys):
     assert cli.main(["examples", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 12
+    assert len(lines) == 13
+    assert (Path(lines[-1].split(": ")[1]) / "study.py").exists()
     assert lines[4].split() == ["A5", "vanishing_gradient", "Vanishing", "gradient",
                                 "(勾配消失問題)"]
 

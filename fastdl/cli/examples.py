@@ -6,7 +6,7 @@ import argparse
 import json
 
 from ..errors import ArgumentError
-from ..examples import EXERCISES, load, names, results_table
+from ..examples import COURSE, EXERCISES, load, names, results_table
 from ..examples import run as run_example
 from ..examples.kit import add_options
 from ..files import write_text
@@ -34,6 +34,7 @@ def show(arguments: argparse.Namespace) -> int:
     for number, name in EXERCISES.items():
         english, japanese = load(name).TITLE
         print(f"{number:>4}  {name:<20}{english}" + (f" ({japanese})" * (english != japanese)))
+    print(f"The reports' listings, for fastdl run: {COURSE}")
     return 0
 
 

@@ -8,6 +8,7 @@ import importlib
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +20,9 @@ EXERCISES: dict[str, str] = {
     "A5": "vanishing_gradient", "A6": "optimizers", "A7": "overfitting", "A8": "simple_convnet",
     "A9": "deep_convnet", "A10": "cifar_activity", "A11": "mnist_keras", "A12": "look_inside"}
 """Names of the scripts by the numbers of the exercises."""
+
+COURSE = Path(__file__).with_name("course")
+"""The folder of the scripts that make the calls of the reports' listings, for ``fastdl run``."""
 
 
 def names() -> tuple[str, ...]:

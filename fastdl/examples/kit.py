@@ -138,6 +138,7 @@ class Run:
 
     def data(self, name: str = "mnist") -> tuple[Split, Split]:
         """MNIST or CIFAR-10; the bundled digits at its size in a quick run or without MNIST."""
+        new_figure(f"the example {self.name}", 1, 1)    # raises at once where none can be drawn
         if not self.quick:
             try:
                 return fd.datasets.load(name)
@@ -236,7 +237,7 @@ def plot(run: Run, panels: Mapping[str, Mapping[str, Line]], xlabel: str = "",
     """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure("this example", 4.2 * columns, 3.1 * rows)
+    figure = new_figure(f"the example {run.name}", 4.2 * columns, 3.1 * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(panels):]:
         axes.set_axis_off()
