@@ -70,7 +70,7 @@ def run(name: str, out: str | os.PathLike[str] = "runs/examples", lang: str = "e
         print(session.say(*module.TITLE), flush=True)
         module.example(session)
     return {"title": module.TITLE[0], **session.results(),
-            "seconds": round(time.perf_counter() - started, 2)}
+            "seconds": round(time.perf_counter() - started, 3)}
 
 
 def results_table(results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -237,7 +237,8 @@ def plot(run: Run, panels: Mapping[str, Mapping[str, Line]], xlabel: str = "",
     """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure(f"the example {run.name}", 4.2 * columns, 3.1 * rows)
+    wide = 4.2 if columns > 1 else 6.0
+    figure = new_figure(f"the example {run.name}", wide * columns, 3.1 * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(panels):]:
         axes.set_axis_off()

@@ -22,7 +22,8 @@ def example(run: Run) -> None:
     run.shows(run.say("test accuracy", "テスト正解率"), f"{curves.test[-1]:.4f}",
               run.say("stable and high", "安定して高い"))
     run.holds(run.say("time of the training", "学習時間"), f"{seconds:.1f} s",
-              run.say("about 10 minutes", "10 分ほど"), run.say("seconds", "数秒"), seconds < 60)
+              run.say("about 10 minutes", "10 分ほど"),
+              run.say("under a minute", "1 分未満"), seconds < 60)
     plot(run, {TITLE[0]: both(run, curves)})
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 import fastdl as fd
-from fastdl.examples.kit import Run, both, learn, main, perceptron, plot
+from fastdl.examples.kit import Line, Run, learn, main, perceptron, plot
 
 TITLE = "Vanishing gradient", "勾配消失問題"
 
@@ -15,7 +15,8 @@ LAYERS = {"sigmoid": fd.layers.Sigmoid, "relu": fd.layers.ReLU}
 
 def example(run: Run) -> None:
     """784-40-20-10 units, SGD with learning rate 0.1, batches of 100."""
-    data, panels = run.data("mnist"), {}
+    data = run.data("mnist")
+    lines: dict[str, Line] = {}
 
     def train(activation, init):
         net = perceptron([784, 40, 20, 10], lambda width: [LAYERS[activation]()], init)
@@ -28,8 +29,8 @@ def example(run: Run) -> None:
             run.shows(name, f"{curves.test[-1]:.4f}")
         else:
             run.near(name, curves.test[-1], printed, 0.015)
-        panels[name] = both(run, curves)
-    plot(run, panels)
+        lines[name] = curves.iterations, curves.test
+    plot(run, {run.say("test accuracy", "テスト正解率"): lines})
 
 
 if __name__ == "__main__":

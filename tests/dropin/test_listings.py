@@ -1,4 +1,4 @@
-"""The scripts of the reports' listings under ``fastdl run``, in processes of their own, headless."""
+"""The scripts of the reports' listings, under ``fastdl run`` in their own processes, headless."""
 
 import os
 import re
