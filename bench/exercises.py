@@ -31,8 +31,7 @@ def markdown(measured: dict[str, Any]) -> str:
     results = measured["cases"]
     lines = pages.header(measured, measured["facts"]["versions"])
     lines.append(f"- median of {measured['rounds']} seeds where something is trained; the time of "
-                 "a script is that of all seeds, loading of data and drawing; others used the machine "
-                 "meanwhile, but for A8 and A9")
+                 "a script is that of all seeds, loading of data and drawing")
     return "\n".join([*lines, "", examples.results_table(results), ""])
 
 
