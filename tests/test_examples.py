@@ -244,3 +244,38 @@ def test_the_table_says_what_is_not_reached():
         "| A1 T | accuracy | 0.9 | 0.5000 | within 0.1 | **no** | 1.25 s |",
         "|  | W | 1 <br> 2 | 1 <br> 2 | the same digits | yes |  |",
         "| | *why* | | | | | |"]
+
+
+# ---- the page ----
+
+def test_the_page_of_a_run(monkeypatch, tmp_path):
+    """One example is run into a file; its table lands in its place in the page."""
+    monkeypatch.syspath_prepend(FOLDER.parents[1])
+    pytest.importorskip("PIL")
+    exercises = pytest.importorskip("bench.exercises")
+    monkeypatch.setattr(exercises.examples, "names", lambda: ("classifier",))
+    first, last = exercises.pages.markers(exercises.NAME)
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{first}\nold\n{last}\nafter\n", encoding="utf-8")
+    options = ["--json", tmp_path / "run.json", "--pictures", tmp_path, "-o", page]
+    exercises.main([str(option) for option in options])
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{first}\n\n- ")
+    assert text.endswith(f"\n{last}\nafter\n")
+    assert "old" not in text
+    assert "| A2 Classifier 2-3-4, forward | z1 | [0.6 1.3 2. ] | [0.6 1.3 2. ] |" in text
+    page.write_text(f"{first}\n{last}\n", encoding="utf-8")
+    exercises.main([*map(str, options), "--saved"])
+    assert "z1" in page.read_text(encoding="utf-8")
+
+
+def test_pictures_for_the_page_are_small(monkeypatch, tmp_path, rng):
+    monkeypatch.syspath_prepend(FOLDER.parents[1])
+    image = pytest.importorskip("PIL.Image")
+    exercises = pytest.importorskip("bench.exercises")
+    image.fromarray(rng.integers(0, 256, (50, 60, 3), np.uint8)).save(tmp_path / "big.png")
+    exercises.shrink(tmp_path / "big.png", tmp_path / "small.png")
+    with image.open(tmp_path / "small.png") as small:
+        assert small.size == (60, 50)
+        assert len(small.getcolors()) <= exercises.COLOURS
+    assert (tmp_path / "small.png").stat().st_size < (tmp_path / "big.png").stat().st_size / 2
