@@ -49,8 +49,10 @@ def decide(sources: Sequence[str | bytes], folder: Path) -> Decision:
         if wrote:
             return Decision(wrote.pop(), f"as {functions} is")
 
-    votes = [(profile, f"imports {name}") for name in asked
-             for profile in PROFILES if [profile] == _profiles_with(name)]
+    known = [name for name in asked if _profiles_with(name)]
+    votes = [(profile, f"imports {name}") for name in known
+             for profile in PROFILES if [profile] == _profiles_with(name)
+             and not any(other.startswith(f"{name}.") for other in known)]
     votes += [vote for tree in trees for vote in _calls(tree)]
     if not votes:
         return Decision(PROFILES[0], "nothing tells the courses apart; --profile chooses")

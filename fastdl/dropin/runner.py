@@ -69,12 +69,12 @@ def _clean(error: BaseException, seen: set[int]) -> None:
 
 def _explain(error: BaseException) -> None:
     """Say what there is, where a script imports a name that a module of fastdl does not have."""
-    if type(error) is ImportError and (error.name or "").startswith(f"{__package__}."):
-        full_name = error.name or ""
-        profile, _, module = full_name.removeprefix(f"{__package__}.").partition(".")
-        names = getattr(sys.modules[full_name], "__all__", ())
+    where = getattr(error, "name", None) or ""
+    if type(error) is ImportError and where.startswith(f"{__package__}."):
+        profile, _, module = where.removeprefix(f"{__package__}.").partition(".")
+        there_are = ", ".join(sorted(getattr(sys.modules[where], "__all__", ())))
         name = error.msg.split("'")[1]          # error.name_from, since Python 3.12
-        error.msg = f"{module} of profile {profile} has no {name!r}; it has: {', '.join(sorted(names))}"
+        error.msg = f"{module} of profile {profile} has no {name!r}; it has: {there_are}"
 
 
 def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
