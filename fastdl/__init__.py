@@ -18,7 +18,9 @@ from . import (
     ops,
     optimizers,
     random,
+    regularizers,
     transforms,
+    viz,
 )
 from .backend import (
     get_conv_algorithm,
@@ -67,7 +69,7 @@ __all__ = [
     "DataLoader", "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList",
     "Sequential", "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors",
     "explain", "flatten", "get_conv_algorithm", "get_num_threads", "initializers", "layers",
-    "leaky_relu", "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu",
-    "relu6", "seed", "set_backend", "set_conv_algorithm", "set_num_threads", "show_config",
-    "sigmoid", "softmax", "tanh", "transforms", "use_backend",
+    "leaky_relu", "losses", "mean", "models", "multiply", "ops", "optimizers", "random",
+    "regularizers", "relu", "relu6", "seed", "set_backend", "set_conv_algorithm", "set_num_threads",
+    "show_config", "sigmoid", "softmax", "tanh", "transforms", "use_backend", "viz",
 ]

@@ -21,11 +21,12 @@ from .layer import Layer
 from .linear import Linear
 from .norm import BatchNorm1d, BatchNorm2d
 from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from .regularization import ActivityRegularization
 from .shape import Flatten, flatten
 
 __all__ = [
-    "Add", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Concat", "Conv2d", "Dropout", "Flatten",
-    "GlobalAvgPool2d", "GlobalMaxPool2d", "Layer", "LeakyReLU", "Linear", "MaxPool2d", "Mean",
-    "Multiply", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh", "add", "concat", "flatten",
-    "leaky_relu", "mean", "multiply", "relu", "relu6", "sigmoid", "softmax", "tanh",
+    "ActivityRegularization", "Add", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Concat", "Conv2d",
+    "Dropout", "Flatten", "GlobalAvgPool2d", "GlobalMaxPool2d", "Layer", "LeakyReLU", "Linear",
+    "MaxPool2d", "Mean", "Multiply", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh", "add", "concat",
+    "flatten", "leaky_relu", "mean", "multiply", "relu", "relu6", "sigmoid", "softmax", "tanh",
 ]
