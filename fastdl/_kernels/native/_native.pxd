@@ -25,6 +25,8 @@ cdef extern from "fastdl_native.h" nogil:
         FD_global_max_pool2d, FD_global_max_pool2d_backward
         FD_batch_norm_by_channels, FD_batch_norm_guess, FD_batch_norm_sums, FD_batch_norm_finish
         FD_batch_norm_map
+        FD_group_norm, FD_group_norm_backward, FD_group_norm_backward_weight
+        FD_local_response_norm, FD_local_response_norm_backward
         FD_relu, FD_relu_backward, FD_relu6, FD_relu6_backward
         FD_leaky_relu, FD_leaky_relu_backward
         FD_sigmoid, FD_sigmoid_backward, FD_tanh, FD_tanh_backward
@@ -160,6 +162,35 @@ cdef extern from "fastdl_native.h" nogil:
         Py_ssize_t parts
         double *sums
         bint stream
+
+    ctypedef struct fd_group_norm_args:
+        Py_ssize_t N, G, K, L
+        const void *x
+        const void *dy
+        const void *weight
+        const void *bias
+        void *y
+        void *dx
+        void *dw
+        void *db
+        void *mean
+        void *rstd
+        double eps
+
+    enum:
+        FD_GROUP_BLOCK
+
+    ctypedef struct fd_lrn_args:
+        Py_ssize_t C, L, size
+        const void *x
+        const void *dy
+        void *y
+        void *base
+        void *dx
+        double alpha, beta, k
+
+    enum:
+        FD_LRN_BLOCK
 
     ctypedef struct fd_activation_args:
         const void *x

@@ -193,6 +193,25 @@ typedef struct {
 
 enum { FD_SUMS_BLOCK = 256 };           /* columns; the last block may have fewer */
 
+/* Images of G groups, each of K channels of L positions. */
+typedef struct {
+    ptrdiff_t N, G, K, L;
+    const void *x, *dy, *weight, *bias;
+    void *y, *dx, *dw, *db, *mean, *rstd;       /* the last two (N, G) */
+    double eps;
+} fd_group_norm_args;
+
+#define FD_GROUP_BLOCK 64               /* channels of one position that are an item */
+
+typedef struct {
+    ptrdiff_t C, L, size;               /* size: of the neighbourhood */
+    const void *x, *dy;
+    void *y, *base, *dx;                /* base: what is taken to a power; NULL if it is not kept */
+    double alpha, beta, k;
+} fd_lrn_args;
+
+#define FD_LRN_BLOCK 64                 /* pixels that are an item */
+
 /* From planes (N, C, L) to pixels (N, L, C), or from those to planes. */
 typedef struct {
     const void *x;

@@ -173,6 +173,8 @@ static inline void K(fill)(T *out, ptrdiff_t count, T value)
 #include "kernel_shuffle.h"
 #include "kernel_pool.h"
 #include "kernel_batchnorm.h"
+#include "kernel_groupnorm.h"
+#include "kernel_lrn.h"
 #include "kernel_activation.h"
 #include "kernel_layout.h"
 #include "kernel_join.h"
