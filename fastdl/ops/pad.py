@@ -90,6 +90,7 @@ def pad(x: Any, padding: Sequence[int], mode: str = "constant", value: float = 0
     ------
     ShapeError, ArgumentError, DTypeError
 
+    >>> import numpy as np
     >>> pad(np.array([[[1.0, 2.0, 3.0]]]), (2, 1), "reflect")
     array([[[3., 2., 1., 2., 3., 2.]]])
     """
