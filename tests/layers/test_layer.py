@@ -205,7 +205,7 @@ def test_inputs_that_do_not_fit(layer, shape, message):
 
 def test_joins_of_shapes_that_differ():
     for join in (fd.add, fd.mean, fd.multiply):
-        with pytest.raises(fd.ShapeError, match=r"shapes differ: \(2,\), \(3,\)"):
+        with pytest.raises(fd.ShapeError, match=r"shapes (differ|do not fit): \(2,\), \(3,\)"):
             join(np.ones(2), np.ones(3))
     with pytest.raises(fd.ArgumentError, match="concat: no arrays given"):
         fd.concat([])
