@@ -18,7 +18,9 @@ from . import (
     ops,
     optimizers,
     random,
+    regularizers,
     transforms,
+    viz,
 )
 from .backend import (
     get_conv_algorithm,
@@ -72,7 +74,7 @@ __all__ = [
     "Sequential", "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors",
     "explain", "flatten", "gelu", "get_conv_algorithm", "get_num_threads", "hardsigmoid",
     "hardswish", "initializers", "layers", "leaky_relu", "losses", "mean", "models", "multiply",
-    "ops", "optimizers", "random", "relu", "relu6", "seed", "set_backend", "set_conv_algorithm",
-    "set_num_threads", "show_config", "sigmoid", "silu", "softmax", "tanh", "transforms",
-    "use_backend",
+    "ops", "optimizers", "random", "regularizers", "relu", "relu6", "seed", "set_backend",
+    "set_conv_algorithm", "set_num_threads", "show_config", "sigmoid", "silu", "softmax",
+    "tanh", "transforms", "use_backend", "viz",
 ]

@@ -9,6 +9,7 @@ from . import (  # noqa: F401 - register
     linear,
     norm,
     pool,
+    regularization,
     shape,
     stochastic,
 )
