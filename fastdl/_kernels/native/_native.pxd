@@ -8,8 +8,8 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
-        FD_copy_maps, FD_copy_matrix, FD_add, FD_multiply_elements, FD_column_sums, FD_moments
-        FD_scale_maps, FD_scale_maps_backward
+        FD_copy_maps, FD_copy_matrix, FD_add, FD_multiply_elements, FD_column_sums
+        FD_moments, FD_scale_maps, FD_scale_maps_backward
         FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
