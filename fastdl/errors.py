@@ -35,3 +35,11 @@ class DataError(FastdlError, OSError):
 
 class CheckpointError(FastdlError, OSError):
     """A saved model or training state cannot be read, or does not fit the network."""
+
+
+class DeviceError(FastdlError, RuntimeError):
+    """There is no GPU to be used, or it refused something."""
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A GPU's memory does not suffice."""

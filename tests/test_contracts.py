@@ -17,6 +17,7 @@ PACKAGE = Path(fastdl.__file__).parent
 # From the ground up (docs/architecture.md): a file imports from its own floor and those below.
 FLOORS = [
     {"errors", "random", "files", "pictures"},
+    {"cuda"},
     {"_kernels"},
     {"backend"},
     {"ops"},

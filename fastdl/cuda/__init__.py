@@ -1,0 +1,57 @@
+"""Arrays and kernels on an NVIDIA GPU, through numba-cuda (``pip install 'fastdl[cuda]'``).
+
+Device belongs to the array: functions of `fastdl.ops` that are given arrays of the device run
+kernels there, and nothing is copied between host and device unless asked for.
+
+    x = fd.cuda.to_device(images)
+    y = fd.ops.relu(x)              # on the device
+    y.numpy()                       # copied back
+
+With NUMBA_ENABLE_CUDASIM=1 in the environment, all of it runs without a GPU, in numba's simulator,
+which is slow, and good for trying things out at tiny sizes.
+"""
+
+from __future__ import annotations
+
+from ..errors import DeviceError
+from ._array import Array, asarray, empty, to_device, zeros
+from ._driver import driver as _driver
+from ._memory import Statistics
+from ._memory import release as empty_cache
+from ._memory import statistics as memory
+
+__all__ = ["Array", "Statistics", "asarray", "describe", "empty", "empty_cache", "is_available",
+           "is_simulated", "memory", "synchronize", "to_device", "why_not", "zeros"]
+
+
+def why_not() -> str | None:
+    """Why there is no GPU to be used, in one line, or None where there is one."""
+    try:
+        _driver()
+    except DeviceError as error:
+        return str(error)
+    return None
+
+
+def is_available() -> bool:
+    """Whether there is a GPU to be used, or the simulator."""
+    return why_not() is None
+
+
+def is_simulated() -> bool:
+    """Whether kernels run in numba's simulator."""
+    return _driver().simulated
+
+
+def synchronize() -> None:
+    """Wait until all that was asked of the device is done."""
+    _driver().synchronize()
+
+
+def describe() -> dict[str, str]:
+    """The device: its name, compute capability, multiprocessors, memory, and the driver."""
+    device = _driver()
+    _, total = device.memory()
+    return {"device": device.name, "compute capability": "{}.{}".format(*device.capability),
+            "multiprocessors": str(device.processors), "memory": f"{total / 1e9:.1f} GB",
+            "driver for CUDA": device.driver_version}
