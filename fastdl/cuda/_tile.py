@@ -115,18 +115,27 @@ def _multiply(tile):
     pitch, across, half = tile.pitch, tile.across, tile.side // 2
 
     @device
+    def add_products(left, right, down, along, u, v, sums):
+        u0, u1 = load4(left, down), load4(left, down + half)
+        v0, v1 = load4(right, along), load4(right, along + half)
+        for q in range(4):
+            u[q], u[q + 4], v[q], v[q + 4] = u0[q], u1[q], v0[q], v1[q]
+        for i in range(EACH):
+            for j in range(EACH):
+                sums[EACH * i + j] += u[i] * v[j]
+
+    @device
     def multiply(left, right, at, t, sums):
         u = cuda.local.array(EACH, float32)
         v = cuda.local.array(EACH, float32)
         down, along = at + t // across * 4, at + t % across * 4
-        for k in range(DEPTH):
-            u0, u1 = load4(left, k * pitch + down), load4(left, k * pitch + down + half)
-            v0, v1 = load4(right, k * pitch + along), load4(right, k * pitch + along + half)
-            for q in range(4):
-                u[q], u[q + 4], v[q], v[q + 4] = u0[q], u1[q], v0[q], v1[q]
-            for i in range(EACH):
-                for j in range(EACH):
-                    sums[EACH * i + j] += u[i] * v[j]
+        # Written out: the compiler unrolls the small loops, but not one around them.
+        for _ in range(DEPTH // 4):
+            add_products(left, right, down, along, u, v, sums)
+            add_products(left, right, down + pitch, along + pitch, u, v, sums)
+            add_products(left, right, down + 2 * pitch, along + 2 * pitch, u, v, sums)
+            add_products(left, right, down + 3 * pitch, along + 3 * pitch, u, v, sums)
+            down, along = down + 4 * pitch, along + 4 * pitch
 
     return multiply
 
