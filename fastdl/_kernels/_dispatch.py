@@ -20,6 +20,7 @@ from ._table import BACKENDS, OPERATIONS, Backend
 AUTO = "auto"
 ENVIRONMENT_VARIABLE = "FASTDL_BACKEND"
 
+_PLACES = {"cpu": "the host", "cuda": "the device (fastdl.cuda.to_device copies there)"}
 _BACKEND_NAMES = tuple(backend.name for backend in BACKENDS)
 _OPERATION_OF = {kernel: name for name, operation in OPERATIONS.items()
                  for kernel in operation.kernels}
@@ -126,7 +127,7 @@ def _load(kernel: str, backend: Backend) -> Callable:
 def _reason(kernel: str, backend: Backend, dtype: str, device: str) -> str | None:
     """Why `backend` cannot run `kernel` on such arrays, or None."""
     if device != backend.device:
-        return f"takes arrays on {backend.device}, not on {device}"
+        return f"takes arrays on {_PLACES[backend.device]}, not on {_PLACES[device]}"
     if dtype not in backend.dtypes:
         return f"takes {', '.join(backend.dtypes)}, not {dtype}"
     try:

@@ -31,7 +31,7 @@ BACKENDS = (
     Backend("numba", "_numba", "cpu", ("float32", "float64"),
             "pip install 'fastdl[numba]'"),
     Backend("cuda", "_cuda", "cuda", ("float32",),
-            "pip install 'fastdl[cuda]'; fastdl.cuda.to_device copies arrays there"),
+            "pip install 'fastdl[cuda]'"),
     Backend("reference", "reference", "cpu", ("float16", "float32", "float64"),
             "reinstall fastdl"),
 )

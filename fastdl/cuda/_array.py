@@ -120,6 +120,7 @@ class Array:
     def __getitem__(self, index: Any) -> Array:
         """A view: integers and slices with step 1."""
         given = index if isinstance(index, tuple) else (index,)
+        given = tuple(part for part in given if part is not ...)
         if len(given) > self.ndim:
             raise IndexError(f"{len(given)} indices for an array of {self.ndim} dimensions")
         shape, strides, offset = [], [], self._offset
@@ -164,6 +165,10 @@ class Array:
         if self.size:
             driver().copy_out(result, dense.address)
         return result
+
+    def item(self) -> Any:
+        """The only element, copied to the host."""
+        return self.numpy().item()
 
     def copy_from(self, other: Any) -> None:
         """Copy an array of this shape and dtype here, from the device or from the host."""

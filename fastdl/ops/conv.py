@@ -163,8 +163,8 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
     dy = maps_like(name, "dy", dy, x, "x")
     expect_shape(name, "dy", dy, shape, "the shape of the output")
     algorithm = conv_algorithm(name, algorithm, x, w, window)
-    dw = empty(w.shape, w.dtype)
-    db = np.empty(w.shape[:1], w.dtype) if bias else None
+    dw = empty(w.shape, w.dtype, w)
+    db = empty(w.shape[:1], w.dtype, w) if bias else None
     conv_kernel("conv2d_backward_weight", x, algorithm, backend)(dy, x, dw, db, *window, algorithm)
     dx = None
     if need_dx:
