@@ -37,6 +37,7 @@ class Trainer:
     net : Module
     loss : name or `fastdl.losses.Loss`
     optimizer : name or `fastdl.optimizers.Optimizer`
+    device : "cuda" moves the network to a GPU and trains it there, "cpu" back (see `Module.to`)
 
     Attributes
     ----------
@@ -56,10 +57,10 @@ class Trainer:
     """
 
     def __init__(self, net: Module, loss: str | Loss = "softmax_cross_entropy",
-                 optimizer: str | Optimizer = "adam") -> None:
+                 optimizer: str | Optimizer = "adam", device: str | None = None) -> None:
         if not isinstance(net, Module):
             raise ArgumentError(f"Trainer: net must be a fastdl.Module, got {type(net).__name__}")
-        self.net = net
+        self.net = net if device is None else net.to(device)
         self.loss = losses.get(loss)
         self.optimizer = optimizers.get(optimizer)
         self.history = History()
@@ -89,6 +90,7 @@ class Trainer:
                 plan.run()
                 self._update(plan)
                 return plan.loss.value, plan.loss.correct
+            self.net.expect_plan("Trainer", xs)
         y = self.net.forward(x)
         loss = self.loss.forward(y, t)
         self.net.backward(self.loss.backward(), need_dx=False)

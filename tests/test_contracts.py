@@ -120,7 +120,7 @@ def test_reference_is_documented_and_every_version_is_there(folder):
     assert inspect.getdoc(reference)
     for kernel in (kernel for other, kernel in KERNELS if other == folder):
         assert inspect.getdoc(getattr(reference, kernel)), f"{kernel} has no specification"
-    for name in ("_cython.pyx", "_numba.py"):
+    for name in ("_cython.pyx", "_numba.py", "_cuda.py"):
         if (PACKAGE / "_kernels" / "native" / "_native.pyx").exists() or name != "_cython.pyx":
             assert (PACKAGE / "_kernels" / folder / name).exists()
 

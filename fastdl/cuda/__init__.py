@@ -13,15 +13,18 @@ which is slow, and good for trying things out at tiny sizes.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import DeviceError
 from ._array import Array, asarray, empty, to_device, zeros
 from ._driver import driver as _driver
+from ._graph import Replay
 from ._memory import Statistics
 from ._memory import release as empty_cache
 from ._memory import statistics as memory
 
-__all__ = ["Array", "Statistics", "asarray", "describe", "empty", "empty_cache", "is_available",
-           "is_simulated", "memory", "synchronize", "to_device", "why_not", "zeros"]
+__all__ = ["Array", "Replay", "Statistics", "asarray", "describe", "empty", "empty_cache", "is_available",
+           "is_simulated", "memory", "synchronize", "to_device", "to_host", "why_not", "zeros"]
 
 
 def why_not() -> str | None:
@@ -41,6 +44,11 @@ def is_available() -> bool:
 def is_simulated() -> bool:
     """Whether kernels run in numba's simulator."""
     return _driver().simulated
+
+
+def to_host(array: Any) -> Any:
+    """A copy in the host's memory of an array of the device; anything else as it is."""
+    return array.numpy() if type(array) is Array else array
 
 
 def synchronize() -> None:

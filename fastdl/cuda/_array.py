@@ -146,7 +146,7 @@ class Array:
         if np.ndim(value) == 0 and not isinstance(value, Array):
             part.fill(value)
         else:
-            part.copy_from(value)
+            part.copy_from(value if isinstance(value, Array) else np.asarray(value, self.dtype))
 
     def __len__(self) -> int:
         if not self.shape:

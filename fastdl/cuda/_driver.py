@@ -56,8 +56,8 @@ class Nvidia:
         try:
             (status,) = bindings.cuInit(0)
         except Exception as error:          # the library itself is missing
-            raise DeviceError("cuda: NVIDIA's driver is not installed (libcuda was not found); it "
-                              f"comes from NVIDIA, not from pip: {_first_line(error)}") from None
+            raise DeviceError("cuda: NVIDIA's driver is not installed; it comes from NVIDIA, not "
+                              f"from pip ({type(error).__name__})") from None
         if status != bindings.CUresult.CUDA_SUCCESS:
             raise DeviceError(f"cuda: no device can be used: the driver says {status.name}")
         if self._call("cuDeviceGetCount") == 0:
@@ -181,7 +181,7 @@ class Nvidia:
     def begin_capture(self) -> None:
         """From here on, work is written down and not done."""
         self._call("cuStreamBeginCapture", self.stream,
-                   self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+                   self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED)
 
     def end_capture(self) -> Any:
         """What was written down, to be done by `replay`."""
@@ -197,10 +197,6 @@ class Nvidia:
     def forget(self, graph: Any) -> None:
         """It will not be replayed again."""
         self._call("cuGraphExecDestroy", graph)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 class Simulator:

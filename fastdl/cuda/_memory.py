@@ -20,14 +20,36 @@ LINE = 256                      # bytes; the driver's own pieces begin at multip
 class Memory:
     """A piece; it goes back when nobody refers to it any more."""
 
-    __slots__ = ("__weakref__", "address", "owner", "size")
+    __slots__ = ("__weakref__", "address", "owner", "pool", "size")
 
-    def __init__(self, address: int, size: int, owner: object = None) -> None:
-        self.address, self.size, self.owner = address, size, owner
+    def __init__(self, address: int, size: int, owner: object = None,
+                 pool: Pool | None = None) -> None:
+        self.address, self.size, self.owner, self.pool = address, size, owner, pool
 
     def __del__(self) -> None:
-        if self.owner is None:
-            _give_back(self.address, self.size)
+        if self.pool is not None:
+            self.pool.take_back(self.address, self.size)
+
+
+class Pool:
+    """Pieces that nobody uses now, by their sizes."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, list[int]] = defaultdict(list)
+
+    def take_back(self, address: int, size: int) -> None:
+        """Keep a piece for later."""
+        global _used
+        with _lock:
+            self.kept[size].append(address)
+            _used -= size
+
+    def close(self) -> None:
+        """Hand everything, also what is still in use, over to the common pool."""
+        with _lock:
+            for size, addresses in self.kept.items():
+                _common.kept[size] += addresses
+            self.kept = _common.kept
 
 
 class Statistics(NamedTuple):
@@ -39,10 +61,10 @@ class Statistics(NamedTuple):
     total: int
 
 
-_kept: dict[int, list[int]] = defaultdict(list)         # size: addresses
 _used = 0
 _lock = threading.RLock()                               # arrays may die in any thread
-_held: list[list[Memory]] = []
+_common = Pool()
+_pools = [_common]                                      # the last is the one in use
 
 
 def rounded(size: int) -> int:
@@ -64,24 +86,15 @@ def allocate(size: int) -> Memory:
     piece = rounded(size)
     device = driver()
     with _lock:
-        address = _kept[piece].pop() if _kept[piece] else device.allocate(piece)
+        pool = _pools[-1]
+        address = pool.kept[piece].pop() if pool.kept[piece] else device.allocate(piece)
         if address is None:
             release()
             address = device.allocate(piece)
         if address is None:
             raise out_of_memory(size, _used, *device.memory())
         _used += piece
-    memory = Memory(address, piece)
-    for pieces in _held:
-        pieces.append(memory)
-    return memory
-
-
-def _give_back(address: int, size: int) -> None:
-    global _used
-    with _lock:
-        _kept[size].append(address)
-        _used -= size
+    return Memory(address, piece, None, pool)
 
 
 def release() -> None:
@@ -89,24 +102,28 @@ def release() -> None:
     with _lock:
         device = driver()
         device.synchronize()
-        for addresses in _kept.values():
+        for addresses in _common.kept.values():
             while addresses:
                 device.free(addresses.pop())
 
 
 @contextmanager
-def holding() -> Iterator[list[Memory]]:
-    """Collect what is allocated inside: a graph keeps it, for its kernels use it at each replay."""
-    pieces: list[Memory] = []
-    _held.append(pieces)
+def apart() -> Iterator[Pool]:
+    """A pool of its own for all that is allocated inside.
+
+    A graph keeps it: its kernels use that memory at each replay. Inside of the graph a piece may
+    serve several kernels, one after another.
+    """
+    pool = Pool()
+    _pools.append(pool)
     try:
-        yield pieces
+        yield pool
     finally:
-        _held.remove(pieces)
+        _pools.remove(pool)
 
 
 def statistics() -> Statistics:
     """How the memory is used."""
     free, total = driver().memory()
-    kept = sum(size * len(addresses) for size, addresses in _kept.items())
+    kept = sum(size * len(addresses) for size, addresses in _common.kept.items())
     return Statistics(_used, kept, free, total)

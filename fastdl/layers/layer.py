@@ -184,7 +184,7 @@ def write_into(array: np.ndarray, value: Any, name: str) -> None:
     """Copy `value` into `array`, whose identity others rely on."""
     if value is array:
         return
-    value = np.asarray(value)
+    value = np.asarray(to_host(value))
     if value.shape != array.shape:
         raise ShapeError(f"{name}: expected shape {array.shape}, got {value.shape}")
     array[...] = value

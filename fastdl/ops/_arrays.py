@@ -43,7 +43,7 @@ class Shaped(Protocol):
 
 _FLOATS = "efd"                 # numpy's characters for float16, float32, float64
 _LINE = 64                      # bytes
-_LARGE = 1 << 15                # bytes; below, looking for the line takes longer than it saves
+LARGE = 1 << 15                # bytes; below, looking for the line takes longer than it saves
 _CONTIGUOUS: Mapping[str, Layout] = {}
 
 
@@ -128,7 +128,7 @@ def empty(shape: Sequence[int], dtype: Any, like: Any = None) -> Array:
         return empty_on_device(shape, dtype)
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if size < _LARGE:
+    if size < LARGE:
         return np.empty(shape, dtype)
     memory = np.empty(size + _LINE, np.uint8)
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)
@@ -163,8 +163,8 @@ def is_ready(array: Any, layout: Layout | None = None) -> bool:
 
 def _prepared(operation: str, name: str, array: Any, dtype_of_integers: np.dtype) -> Array:
     if on_device(array):
-        raise DTypeError(f"{operation}: {name} is a {array.dtype} array of strides {array.strides}"
-                         "; on the device it must be float32 and contiguous")
+        raise DTypeError(f"{operation}: {name} is {array.dtype} with strides {array.strides}; on "
+                         "the device it must be float32 and contiguous")
     array = np.asarray(array)
     if array.dtype.kind in "biu":
         return np.require(array, dtype_of_integers, ["C", "A"])

@@ -52,7 +52,7 @@ def checked_targets(operation: str, x: Shaped, t: Any) -> tuple[str, Array]:
         if t.dtype != np.int64:
             raise DTypeError(f"{operation}: class indices on the device must be int64, got "
                              f"{t.dtype}")
-        return "", t                    # which nobody has looked at: a wrong one gives a loss of NaN
+        return "", t            # nobody has looked at them: a wrong one makes the loss NaN
     labels = t if t.dtype == np.int64 and t.flags.carray else t.astype(np.int64, "C")
     # As unsigned numbers negative ones are the largest: one pass finds both kinds of mistakes.
     if labels.view(np.uint64).max(initial=0) >= x.shape[1]:

@@ -62,6 +62,7 @@ class MeanRule(_JoinRule):
 
     def scaled(self, x: Value) -> Value:
         """Divided by the number of inputs."""
+        self.plan.needs_host(self.layer)
         y = self.plan.new(x.shape, like=x)
         self.plan.run("divide", _divide, x.flat(), len(self.head.inputs), y.flat())
         return y
@@ -72,6 +73,7 @@ class MultiplyRule(_JoinRule):
     """The gradient of each input is dy times the other."""
 
     def forward(self) -> Value:
+        self.plan.needs_host(self.layer)
         self.factors = self.inputs()
         a, b = self.factors
         y = self.plan.new(a.shape, like=a)
