@@ -247,13 +247,12 @@ class Module:
         """The plans that `predict` and `Trainer` run."""
         return self._traced().plans
 
-    def as_inputs(self, *arrays: Any) -> list[np.ndarray]:
+    def as_inputs(self, *arrays: Any) -> list[Any]:
         """What the graph is run on: floating ones in the parameters' dtype."""
         dtype = next((w.dtype for _, w in self._collect("params")), None)
         inputs = [x if isinstance(x, cuda.Array) else np.asarray(x) for x in arrays]
-        return [x.astype(dtype, copy=False)
-                if dtype is not None and x.dtype.kind == "f" and x.dtype != dtype else x
-                for x in inputs]
+        return [x if dtype is None or x.dtype.kind != "f" or isinstance(x, cuda.Array)
+                else x.astype(dtype, copy=False) for x in inputs]
 
     def _input_names(self) -> list[str]:
         kinds = inspect.Parameter

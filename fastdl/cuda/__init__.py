@@ -13,6 +13,7 @@ which is slow, and good for trying things out at tiny sizes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import DeviceError
@@ -24,7 +25,7 @@ from ._memory import release as empty_cache
 from ._memory import statistics as memory
 
 __all__ = ["Array", "Replay", "Statistics", "asarray", "describe", "empty", "empty_cache", "is_available",
-           "is_simulated", "memory", "synchronize", "to_device", "to_host", "why_not", "zeros"]
+           "is_simulated", "memory", "seconds", "synchronize", "to_device", "to_host", "why_not", "zeros"]
 
 
 def why_not() -> str | None:
@@ -49,6 +50,14 @@ def is_simulated() -> bool:
 def to_host(array: Any) -> Any:
     """A copy in the host's memory of an array of the device; anything else as it is."""
     return array.numpy() if type(array) is Array else array
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """The time that the device takes for what `call` asks of it; waits for its end."""
+    device = _driver()
+    begin = device.mark()
+    call()
+    return device.seconds(begin, device.mark())
 
 
 def synchronize() -> None:

@@ -88,7 +88,7 @@ class Array:
                        ) // self.itemsize
 
     @property
-    def T(self) -> Array:           # noqa: N802
+    def T(self) -> Array:
         """Axes in reverse order."""
         return self.transpose(range(self.ndim)[::-1])
 

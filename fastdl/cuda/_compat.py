@@ -6,14 +6,16 @@ run in numba's simulator, and `SIMULATED` says so.
 
 import importlib.util
 import warnings
+from typing import Any
 
 if importlib.util.find_spec("numba_cuda") is None:
     raise ModuleNotFoundError("the package numba-cuda is not installed", name="numba_cuda")
 
-from numba import cuda
+from numba import cuda as _cuda
 from numba.cuda import types
 from numba.cuda.core import config as _config
 
+cuda: Any = _cuda               # numba's stubs know nothing of what these mean in a kernel
 SIMULATED = bool(_config.ENABLE_CUDASIM)
 
 if SIMULATED:
@@ -44,7 +46,8 @@ def version() -> str:
     return __version__
 
 
-def compile_ptx(function, parameters, capability, threads, blocks):
+def compile_ptx(function: Any, parameters: Any, capability: tuple[int, int], threads: int,
+                blocks: int) -> str:
     """PTX of a kernel for a compute capability, by numba; needs NVIDIA's NVVM, and no GPU.
 
     Parameters

@@ -7,8 +7,8 @@ that one barrier a round is enough. A thread makes 8 by 8 elements: it reads 16 
 multiplications. They are four blocks of 4 by 4, half a tile apart, so that what the threads of a
 warp read at once lies in different banks.
 
-In shared memory a tile is (DEPTH, PITCH): the elements of a row belong to one term. PITCH is SIDE and
-a bit, so that tiles that come transposed are written into different banks too.
+In shared memory a tile is (DEPTH, PITCH): the elements of a row belong to one term. PITCH is SIDE
+and a bit, so that tiles that come transposed are written into different banks too.
 """
 
 import numpy as np
@@ -151,8 +151,8 @@ def clear(sums):
 def row_of(sums, s, row):
     """Copy a thread's sums of its row `s`.
 
-    Sums stay in registers only as long as every index of theirs is known when they are compiled; `s`
-    need not be.
+    Sums stay in registers only as long as every index of theirs is known when they are compiled;
+    `s` need not be.
     """
     for q in range(EACH):
         row[q] = ZERO

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cuda import to_host
 from ..errors import ArgumentError, GraphError, ShapeError
 
 # Attributes that say nothing about what a layer computes.

@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from ..errors import ShapeError
 from ._arrays import Array, Shaped, common, empty, expect_shape, has_rows, kernel, real_like
 

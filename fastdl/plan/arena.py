@@ -57,7 +57,8 @@ def offsets(lives: Mapping[Value, tuple[int, int]]) -> tuple[dict[Value, int], i
     return places, max((end for _, end, _ in placed), default=0)
 
 
-def allocate(places: Mapping[Value, int], size: int, like: Array) -> Array:
+def allocate(places: Mapping[Value, int], size: int,
+             like: Array | None = None) -> Array:
     """Give every value its array, in an arena of `size` bytes where `like` lies; returns it."""
     arena = empty((max(size, LARGE),), np.uint8, like)      # large ones begin at a line
     for value, offset in places.items():

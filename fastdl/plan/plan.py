@@ -33,6 +33,8 @@ class Plan:
     ----------
     steps : list of Step
     dtype : numpy.dtype
+    like : array
+        Of the dtype, and on the device, of all of the plan's.
     arena_bytes : int
         The memory that it takes.
     running : bool
@@ -52,7 +54,7 @@ class Plan:
             planner.backward([self.loss.lower(planner, self._outputs[0])])
         self.steps: list[Step] = planner.steps
         self.dtype = dtype
-        self._like, self._before = planner.like, planner.before
+        self.like, self._before = planner.like, planner.before
         self._graph: Replay | None = Replay() if planner.on_device else None
         # Of a training step the outputs are wanted by its loss alone, and afterwards where that
         # counts what was right only when asked.
@@ -78,7 +80,7 @@ class Plan:
     def prepare(self) -> list[Callable[[], Any]]:
         """Take memory; returns the calls of the steps."""
         if self._calls is None:
-            allocate(self._places, self.arena_bytes, self._like)
+            allocate(self._places, self.arena_bytes, self.like)
             self._calls = [step.bind() for step in self.steps]
             if self.loss is not None:
                 self._arrays += _arrays_of(self._layers, "grads")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-
 from ...errors import ShapeError
 from ...layers.activation import ReLU, ReLU6
 from ...layers.join import Add
