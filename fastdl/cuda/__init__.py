@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import DeviceError
 from ._array import Array, asarray, empty, to_device, zeros
-from ._driver import driver as _driver
+from ._driver import driver as _start
 from ._graph import Replay
 from ._memory import Statistics
 from ._memory import release as empty_cache
@@ -31,7 +31,7 @@ __all__ = ["Array", "Replay", "Statistics", "asarray", "describe", "empty", "emp
 def why_not() -> str | None:
     """Why there is no GPU to be used, in one line, or None where there is one."""
     try:
-        _driver()
+        _start()
     except DeviceError as error:
         return str(error)
     return None
@@ -44,7 +44,7 @@ def is_available() -> bool:
 
 def is_simulated() -> bool:
     """Whether kernels run in numba's simulator."""
-    return _driver().simulated
+    return _start().simulated
 
 
 def to_host(array: Any) -> Any:
@@ -54,7 +54,7 @@ def to_host(array: Any) -> Any:
 
 def seconds(call: Callable[[], Any]) -> float:
     """The time that the device takes for what `call` asks of it; waits for its end."""
-    device = _driver()
+    device = _start()
     begin = device.mark()
     call()
     return device.seconds(begin, device.mark())
@@ -62,12 +62,12 @@ def seconds(call: Callable[[], Any]) -> float:
 
 def synchronize() -> None:
     """Wait until all that was asked of the device is done."""
-    _driver().synchronize()
+    _start().synchronize()
 
 
 def describe() -> dict[str, str]:
     """The device: its name, compute capability, multiprocessors, memory, and the driver."""
-    device = _driver()
+    device = _start()
     _, total = device.memory()
     return {"device": device.name, "compute capability": "{}.{}".format(*device.capability),
             "multiprocessors": str(device.processors), "memory": f"{total / 1e9:.1f} GB",

@@ -1,5 +1,4 @@
-"""Work that is the same each time, as one graph: a step of training is put into the stream at once.
-"""
+"""Work that is the same each time, as one graph, which is put into the stream by one call."""
 
 from __future__ import annotations
 

@@ -1,5 +1,9 @@
-"""Tests of the device: on a GPU, or in numba's simulator (NUMBA_ENABLE_CUDASIM=1), or skipped."""
+"""Tests of the device: on a GPU, or in numba's simulator (NUMBA_ENABLE_CUDASIM=1), or skipped.
 
+`test_in_the_simulator` runs all of them there, in a process of its own.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +13,8 @@ import pytest
 import fastdl as fd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +27,6 @@ def device():
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    """Of NaN and infinities nothing is said; the simulator's threads have settings of their own."""
-    with pytest.warns() if False else np.errstate(all="ignore"):
+    """Nothing is said of NaN and infinities."""
+    with np.errstate(all="ignore"):
         yield
