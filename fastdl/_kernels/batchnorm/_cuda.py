@@ -108,25 +108,47 @@ def _statistics(x: floats, parts: floats, N: int32, C: int32, L: int32):
         parts[at], parts[at + 1], parts[at + 2] = ns[0], means[0], spreads[0]
 
 
+@device
+def _put_together(parts, c, count):
+    """All parts of a channel as one."""
+    n, middle, spread = ZERO, ZERO, ZERO
+    for part in range(count):
+        at = 3 * (c * count + part)
+        if parts[at] > ZERO:
+            if n == ZERO:
+                n, middle, spread = parts[at], parts[at + 1], parts[at + 2]
+            else:
+                n, middle, spread = _merged(n, middle, spread, parts[at], parts[at + 1],
+                                            parts[at + 2])
+    return n, middle, spread
+
+
 @kernel()
 def _finish_statistics(parts: floats, count: int32, C: int32, mean: floats, rstd: floats,
                        running_mean: floats, running_var: floats, has_running: int32,
                        momentum: float32, eps: float32):
     for c in range(cuda.grid(1), C, cuda.gridsize(1)):
-        n, middle, spread = ZERO, ZERO, ZERO
-        for part in range(count):
-            at = 3 * (c * count + part)
-            if parts[at] > ZERO:
-                if n == ZERO:
-                    n, middle, spread = parts[at], parts[at + 1], parts[at + 2]
-                else:
-                    n, middle, spread = _merged(n, middle, spread, parts[at], parts[at + 1],
-                                                parts[at + 2])
+        n, middle, spread = _put_together(parts, c, count)
         mean[c] = middle
         rstd[c] = ONE / sqrt(spread / n + eps)
         if has_running:
             running_mean[c] += momentum * (middle - running_mean[c])
             running_var[c] += momentum * (spread / (n - ONE) - running_var[c])
+
+
+@kernel()
+def _as_part(moments: floats, parts: floats, C: int32, n: float32):
+    """Mean and variance of each channel as what `_statistics` gives for one part."""
+    for c in range(cuda.grid(1), C, cuda.gridsize(1)):
+        parts[3 * c], parts[3 * c + 1], parts[3 * c + 2] = n, moments[c], moments[C + c] * n
+
+
+@kernel()
+def _as_moments(parts: floats, count: int32, C: int32, moments: floats):
+    """The other way, of any number of parts."""
+    for c in range(cuda.grid(1), C, cuda.gridsize(1)):
+        n, middle, spread = _put_together(parts, c, count)
+        moments[c], moments[C + c] = middle, spread / n
 
 
 @kernel()
@@ -249,13 +271,33 @@ def _forward(x, residual, mean, rstd, weight, bias, y, cap, variance_eps):
 
 
 def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rstd, momentum, eps,
-               cap):
-    C, count = x.shape[1], _parts(x)
-    parts = empty((C, count, 3))
-    _statistics[count, C](x, parts, *x.shape)
+               cap, moments=None):
+    N, C, L = x.shape
+    parts, count = _of_parts(x) if moments is None else (_of_moments(moments, N * L), 1)
     _finish_statistics[blocks_for(C)](parts, count, C, mean, rstd, running_mean, running_var,
                                       running_mean is not None, momentum, eps)
     _forward(x, residual, mean, rstd, weight, bias, y, cap, -1.0)
+
+
+def _of_parts(x):
+    """Number, mean and squared distances of the parts of each channel, and how many parts."""
+    C, count = x.shape[1], _parts(x)
+    parts = empty((C, count, 3))
+    _statistics[count, C](x, parts, *x.shape)
+    return parts, count
+
+
+def _of_moments(moments, n):
+    C = moments.shape[1]
+    parts = empty((C, 1, 3))
+    _as_part[blocks_for(C)](moments, parts, C, n)
+    return parts
+
+
+def fill_moments(y, moments):
+    """Fill `moments` (2, C) with mean and variance of the channels of `y` (N, C, L)."""
+    parts, count = _of_parts(y)
+    _as_moments[blocks_for(y.shape[1])](parts, count, y.shape[1], moments)
 
 
 def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, cap):

@@ -39,6 +39,7 @@ from ...cuda._device import (
 )
 from ...cuda._driver import driver
 from ...cuda._tile import DEPTH, EACH, TILES, clear, row_of, tile_and_parts
+from ..batchnorm._cuda import fill_moments
 
 _SUMS = EACH * EACH
 _FEWEST = 4 if SIMULATED else 16        # channels of a group, on both sides, for tiles
@@ -328,7 +329,14 @@ def _sizes(x, w, y, groups, stride, padding, dilation):
             *w.shape[2:], *stride, *padding, *dilation)
 
 
-def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
+def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm,
+           moments=None):
+    _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu)
+    if moments is not None:
+        fill_moments(y.reshape(*y.shape[:2], -1), moments)
+
+
+def _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu):
     if _uses_tiles(w, groups) and y.size:
         starts = -padding[0], -padding[1]
         _in_tiles(x, w, b, residual, None, y, groups, False, stride, starts, (1, 1), dilation, relu)
