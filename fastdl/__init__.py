@@ -66,10 +66,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError", "BackendUnavailableError", "CheckpointError", "DTypeError", "DataError",
-    "DataLoader", "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList",
-    "Sequential", "ShapeError", "Trainer", "add", "backend", "concat", "cuda", "datasets", "errors",
-    "explain", "flatten", "get_conv_algorithm", "get_num_threads", "initializers", "layers",
-    "leaky_relu", "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu",
-    "relu6", "seed", "set_backend", "set_conv_algorithm", "set_num_threads", "show_config",
-    "sigmoid", "softmax", "tanh", "transforms", "use_backend",
+    "DataLoader", "DeviceError", "FastdlError", "GraphError", "History", "Layer", "Module",
+    "ModuleList", "Sequential", "ShapeError", "Trainer", "add", "backend", "concat", "cuda",
+    "datasets", "errors", "explain", "flatten", "get_conv_algorithm", "get_num_threads",
+    "initializers", "layers", "leaky_relu", "losses", "mean", "models", "multiply", "ops",
+    "optimizers", "random", "relu", "relu6", "seed", "set_backend", "set_conv_algorithm",
+    "set_num_threads", "show_config", "sigmoid", "softmax", "tanh", "transforms", "use_backend",
 ]

@@ -128,7 +128,8 @@ def _load(kernel: str, backend: Backend) -> Callable:
 def _reason(kernel: str, backend: Backend, dtype: str, device: str) -> str | None:
     """Why `backend` cannot run `kernel` on such arrays, or None."""
     if device != backend.device:
-        return f"takes arrays on {_PLACES[backend.device]}, not on {_PLACES[device]}{_HINTS[device]}"
+        return (f"takes arrays on {_PLACES[backend.device]}, not on {_PLACES[device]}"
+                f"{_HINTS[device]}")
     if dtype not in backend.dtypes:
         return f"takes {', '.join(backend.dtypes)}, not {dtype}"
     try:

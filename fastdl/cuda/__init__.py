@@ -24,8 +24,9 @@ from ._memory import Statistics
 from ._memory import release as empty_cache
 from ._memory import statistics as memory
 
-__all__ = ["Array", "Replay", "Statistics", "asarray", "describe", "empty", "empty_cache", "is_available",
-           "is_simulated", "memory", "seconds", "synchronize", "to_device", "to_host", "why_not", "zeros"]
+__all__ = ["Array", "Replay", "Statistics", "asarray", "describe", "empty", "empty_cache",
+           "is_available", "is_simulated", "memory", "seconds", "synchronize", "to_device",
+           "to_host", "why_not", "zeros"]
 
 
 def why_not() -> str | None:

@@ -114,7 +114,9 @@ class Array:
     def view(self, dtype: Any) -> Array:
         """The same bytes as numbers of another dtype; of a contiguous vector."""
         dtype = np.dtype(dtype)
-        assert self.ndim == 1 and self.flags.c_contiguous and self.nbytes % dtype.itemsize == 0
+        assert self.ndim == 1
+        assert self.flags.c_contiguous
+        assert self.nbytes % dtype.itemsize == 0
         return Array(self._memory, (self.nbytes // dtype.itemsize,), dtype, None, self._offset)
 
     def __getitem__(self, index: Any) -> Array:

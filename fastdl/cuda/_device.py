@@ -23,9 +23,9 @@ from ._compat import (
 from ._launch import THREADS, blocks_for, device, kernel
 
 __all__ = ["ONE", "SIMULATED", "THREADS", "ZERO", "block_max", "block_sum", "blocks_for", "cuda",
-           "device", "divided", "exp", "float32", "floats", "int32", "int64", "ints", "kernel", "load4",
-           "log", "log1p", "longs", "octets", "pointer_to_floats", "sqrt", "store4", "tanh",
-           "uint64", "ulongs"]
+           "device", "divided", "exp", "float32", "floats", "int32", "int64", "ints", "kernel",
+           "load4", "log", "log1p", "longs", "octets", "pointer_to_floats", "sqrt", "store4",
+           "tanh", "uint64", "ulongs"]
 
 # A number written as 0.0 is float64, and so is all that is computed with it.
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -72,9 +72,8 @@ def block_max(value):
     cuda.syncthreads()
     width = _HALF
     while width > 0:
-        if t < width and not cells[t] >= cells[t + width]:
-            if cells[t] == cells[t]:
-                cells[t] = cells[t + width]
+        if t < width and not cells[t] >= cells[t + width] and cells[t] == cells[t]:
+            cells[t] = cells[t + width]
         cuda.syncthreads()
         width //= 2
     return cells[0]

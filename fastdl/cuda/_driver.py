@@ -141,7 +141,8 @@ class Nvidia:
     def load(self, ptx: str) -> Any:
         """The kernel in `ptx`."""
         name = ptx.partition(".entry")[2].partition("(")[0].strip()
-        status, module = self._api.cuModuleLoadData(ptx.encode() + b"\0")
+        image = ctypes.create_string_buffer(ptx.encode())
+        status, module = self._api.cuModuleLoadData(ctypes.addressof(image))
         errors = self._api.CUresult
         if status in (errors.CUDA_ERROR_UNSUPPORTED_PTX_VERSION, errors.CUDA_ERROR_INVALID_PTX):
             raise DeviceError(f"cuda: the driver (for CUDA {self.driver_version}) is too old for "

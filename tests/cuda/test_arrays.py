@@ -77,9 +77,9 @@ def test_what_arrays_refuse():
 def test_operations_say_where_arrays_must_lie():
     here = np.ones((2, 3), np.float32)
     there = to_device(here)
-    with pytest.raises(BackendUnavailableError, match="'cuda'.*on the device, not on the host "):
+    with pytest.raises(BackendUnavailableError, match=r"'cuda'.*on the device, not on the host "):
         fd.ops.relu(here, backend="cuda")
-    with pytest.raises(BackendUnavailableError, match="'numba'.*on the host, not on the device"):
+    with pytest.raises(BackendUnavailableError, match=r"'numba'.*on the host, not on the device"):
         fd.ops.relu(there, backend="numba")
     with pytest.raises(DTypeError, match="b lies on the host but a on the device"):
         fd.ops.gemm(there, here.T)

@@ -1,8 +1,10 @@
 """What is said where something is missing; a driver in Python stands for NVIDIA's."""
 
 import enum
+import re
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,10 +42,10 @@ class Bindings:
     def __init__(self, **failing):
         self.failing, self.calls = failing, []
 
-    def cuDeviceGetAttribute(self, which, device):          # noqa: N802
+    def cuDeviceGetAttribute(self, which, device):
         return Result.CUDA_SUCCESS, {"major": 9, "minor": 0, "processors": 132}[which]
 
-    def cuMemGetInfo(self):                                 # noqa: N802
+    def cuMemGetInfo(self):
         return Result.CUDA_SUCCESS, 1_000_000, 8_000_000
 
     def __getattr__(self, name):
@@ -98,6 +100,20 @@ def test_a_kernel_is_found_by_its_name_and_launched_with_its_arguments():
     assert seen == [("function", 5, 2, 1, 256, 1, 1, 0, 7, 3, 0.5, 0)]
 
 
+def test_the_real_bindings_have_all_that_is_called():
+    bindings = pytest.importorskip("cuda.bindings.driver", reason="numba-cuda is not installed")
+    source = Path(_driver.__file__).read_text(encoding="utf-8")
+    names = set(re.findall(r'"(cu[A-Z]\w+)"|_api\.(cu[A-Z]\w+)|bindings\.(cu[A-Z]\w+)', source))
+    assert len(names) > 20
+    for name in map("".join, names):
+        assert callable(getattr(bindings, name)), name
+    for name in re.findall(r"errors\.(CUDA_\w+)|CUresult\.(CUDA_\w+)", source):
+        assert hasattr(bindings.CUresult, "".join(name))
+    for name in re.findall(r"attribute\.(CU_\w+)", source):
+        assert hasattr(bindings.CUdevice_attribute, name)
+    assert hasattr(bindings.CUstreamCaptureMode, "CU_STREAM_CAPTURE_MODE_RELAXED")
+
+
 @pytest.mark.parametrize(("bindings", "message"), [
     (Bindings(cuInit=Result.CUDA_ERROR_NO_DEVICE), "no device can be used.*CUDA_ERROR_NO_DEVICE"),
     (Bindings(cuDevicePrimaryCtxRetain=Result.CUDA_ERROR_OUT_OF_MEMORY),
@@ -129,19 +145,18 @@ def test_out_of_memory_says_how_much(monkeypatch):
     monkeypatch.setattr(_memory, "_common", pool := _memory.Pool())
     monkeypatch.setattr(_memory, "_pools", [pool])
     monkeypatch.setattr(_memory, "_used", 2_500_000)
-    with pytest.raises(MemoryError, match="3.0 MB asked for, but of the device's 8.0 MB only 1.0 "
-                                          "MB are free; fastdl's arrays use 2.5 MB"):
+    with pytest.raises(MemoryError, match=r"3\.0 MB asked for, but of the device's 8\.0 MB only "
+                                          r"1\.0 MB are free; fastdl's arrays use 2\.5 MB"):
         _memory.allocate(3_000_000)
 
 
 def test_package_missing(monkeypatch):
-    _driver.driver.cache_clear()
     monkeypatch.setitem(sys.modules, "fastdl.cuda._compat", None)
     monkeypatch.delattr(fd.cuda, "_compat", raising=False)
-    try:
-        assert "pip install 'fastdl[cuda]'" in fd.cuda.why_not()
-        assert not fd.cuda.is_available()
-        with pytest.raises(FastdlError):
-            fd.cuda.to_device([1.0])
-    finally:
-        _driver.driver.cache_clear()
+    for module, name in ((fd.cuda, "_start"), (_memory, "driver")):     # as in a new process
+        monkeypatch.setattr(module, name, _driver.driver.__wrapped__)
+    monkeypatch.setattr(_memory, "_pools", [_memory.Pool()])
+    assert "pip install 'fastdl[cuda]'" in fd.cuda.why_not()
+    assert not fd.cuda.is_available()
+    with pytest.raises(FastdlError):
+        fd.cuda.to_device([1.0])
