@@ -210,8 +210,8 @@ class Module:
                 raise DTypeError(f"to: on the device networks are float32, this one is "
                                  f"{array.dtype}; convert it with astype")
         move = cuda.to_device if device == "cuda" else cuda.to_host
-        moved = [{name: move(array) if array.dtype.kind == "f" else array
-                  for name, array in store.items()} for store in stores]
+        moved: list[dict[str, Any]] = [{name: move(array) if array.dtype.kind == "f" else array
+                                        for name, array in store.items()} for store in stores]
         for store, arrays in zip(stores, moved, strict=True):
             store.update(arrays)
         for _, layer in self.named_layers():

@@ -4,6 +4,7 @@ Importing this file needs the package numba-cuda, and no GPU. With NUMBA_ENABLE_
 run in numba's simulator, and `SIMULATED` says so.
 """
 
+import importlib
 import importlib.util
 import warnings
 from typing import Any
@@ -11,20 +12,20 @@ from typing import Any
 if importlib.util.find_spec("numba_cuda") is None:
     raise ModuleNotFoundError("the package numba-cuda is not installed", name="numba_cuda")
 
-from numba import cuda as _cuda
-from numba.cuda import types
+import numba.cuda
 from numba.cuda.core import config as _config
 
-cuda: Any = _cuda               # numba's stubs know nothing of what these mean in a kernel
+# numba's own annotations know nothing of what these mean in a kernel.
+cuda: Any = numba.cuda
+types: Any = numba.cuda.types
+bindings: Any = None
 SIMULATED = bool(_config.ENABLE_CUDASIM)
 
-if SIMULATED:
-    bindings = None
-else:
-    from cuda.bindings import driver as bindings
-    from llvmlite import ir
-    from numba.cuda import cgutils
-    from numba.cuda.extending import intrinsic
+if not SIMULATED:
+    bindings = importlib.import_module("cuda.bindings.driver")
+    ir, cgutils, _extending = map(importlib.import_module, (
+        "llvmlite.ir", "numba.cuda.cgutils", "numba.cuda.extending"))
+    intrinsic = _extending.intrinsic
 
 # What parameters of kernels may be.
 floats = types.CPointer(types.float32)

@@ -7,7 +7,6 @@ stream, in order; copies to the host wait for it. Addresses are integers.
 from __future__ import annotations
 
 import ctypes
-import math
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -111,13 +110,6 @@ class Nvidia:
         if status != self._api.CUresult.CUDA_SUCCESS:
             raise DeviceError(f"cuda: cuMemGetInfo failed: {status.name}")
         return free, total
-
-    def pinned(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """An array of the host that the device reads without a detour."""
-        size = max(1, math.prod(shape) * dtype.itemsize)
-        address = self._call("cuMemHostAlloc", size, 0)
-        memory = (ctypes.c_uint8 * size).from_address(int(address))
-        return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)
 
     def copy_in(self, address: int, array: np.ndarray) -> None:
         """From a contiguous array of the host; it may be changed as soon as this returns."""
@@ -230,10 +222,6 @@ class Simulator:
     def memory(self) -> tuple[int, int]:
         """As of `Nvidia`."""
         return self.limit - sum(piece.size for piece in self._memory.values()), self.limit
-
-    def pinned(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """As of `Nvidia`."""
-        return np.zeros(shape, dtype)
 
     def _do(self, *work: Any) -> None:
         if self._recording is None:

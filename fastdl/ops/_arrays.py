@@ -125,7 +125,8 @@ def empty(shape: Sequence[int], dtype: Any, like: Any = None) -> Array:
     device if the array `like` does.
     """
     if on_device(like):
-        return empty_on_device(shape, dtype)
+        there: Any = empty_on_device(shape, dtype)
+        return there
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cuda import to_host
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ._arrays import Array, Shaped, empty, expect_shape, kernel, on_device, real
 
@@ -32,7 +33,7 @@ def _like(operation: str, name: str, t: Any, x: Shaped) -> Array:
 
 def mean_loss(losses: Array) -> float:
     """The loss; those of samples on the device are copied from there."""
-    losses = losses.numpy() if on_device(losses) else losses
+    losses = to_host(losses)
     return float(np.add.reduce(losses, dtype=np.float64)) / losses.size
 
 

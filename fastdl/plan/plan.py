@@ -90,7 +90,7 @@ class Plan:
         """Copy the inputs of the next run to their places."""
         self.prepare()
         for value, x in zip(self._inputs, xs, strict=True):
-            target = value.resolve()
+            target: Any = value.resolve()
             if self._graph is None:
                 np.copyto(target, x, casting="unsafe")
             else:

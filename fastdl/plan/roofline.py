@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,7 +41,8 @@ def _measured(dtype: str, threads: int, device: bool) -> Roofline:
     size, large = (4096, 1 << 27) if device else (768, 1 << 23)
     if device and cuda.is_simulated():
         size, large = 16, 64
-    a, x = np.ones((size, size), dtype), np.ones(large, dtype)
+    a: Any = np.ones((size, size), dtype)
+    x: Any = np.ones(large, dtype)
     if device:
         a, x = cuda.to_device(a), cuda.to_device(x)
     product, relu = empty(a.shape, a.dtype, a), _dispatch.kernel("relu", x)

@@ -1,7 +1,7 @@
 """Matrix products on the device; reference.py says what they are.
 
 `_plain` is the product as one would write it down, a thread for each element. `_product` makes
-tiles of it (fastdl/cuda/_tile.py): of either factor, fours come along the terms of the sum or along the
+tiles of it (fastdl/cuda/_tile.py): of either factor, fours come along the terms of the sum or along
 rows or columns of the result, whichever lies together in memory.
 """
 

@@ -71,7 +71,7 @@ class MaskOnDevice(Mask):
 
     def __init__(self, mask: Mask, like: Array) -> None:
         super().__init__(mask.kernel, mask.p)
-        self._array = empty((1,), np.uint64, like)
+        self._array: Any = empty((1,), np.uint64, like)
         self.seed = self._array, 0
 
     def draw(self) -> None:

@@ -91,7 +91,8 @@ class SoftmaxCrossEntropyOnDevice(SoftmaxCrossEntropyRule):
     """Targets are copied there; what a run gave is copied back only when somebody asks."""
 
     def __init__(self, loss: Loss) -> None:
-        self.loss, self._copies = loss, {}
+        self.loss = loss
+        self._copies: dict[Hashable, Any] = {}
 
     def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
         super().add_step(plan, y, dy)
