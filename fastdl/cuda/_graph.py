@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from ._driver import driver
@@ -14,12 +16,18 @@ class Replay:
 
     What is captured are launches, with their arrays and their numbers: what shall differ from one
     run to the next must lie on the device.
+
+    Parameters
+    ----------
+    alone : numbers of calls that the host makes itself each time, between two graphs
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alone: Sequence[int] = ()) -> None:
+        self._alone = frozenset(alone)
         self._key: Hashable = None
         self._runs = 0
-        self._graph: Any = None
+        self._parts: list[Callable[[], Any]] = []       # replays, and calls made alone
+        self._graphs: list[Any] = []
         self._pool: Pool | None = None
 
     def run(self, calls: Sequence[Callable[[], Any]], key: Hashable = None) -> None:
@@ -32,25 +40,36 @@ class Replay:
             for call in calls:
                 call()
             return
-        if self._graph is None:
-            self._capture(calls)
-        driver().replay(self._graph)
+        if not self._parts:
+            with apart() as self._pool:
+                self._parts = self._captured(calls)
+        for part in self._parts:
+            part()
 
-    def _capture(self, calls: Sequence[Callable[[], Any]]) -> None:
+    def _captured(self, calls: Sequence[Callable[[], Any]]) -> list[Callable[[], Any]]:
+        parts: list[Callable[[], Any]] = []
+        for is_alone, group in groupby(enumerate(calls), lambda pair: pair[0] in self._alone):
+            if is_alone:
+                parts += [call for _, call in group]
+            else:
+                self._graphs.append(self._capture([call for _, call in group]))
+                parts.append(partial(driver().replay, self._graphs[-1]))
+        return parts
+
+    def _capture(self, calls: Sequence[Callable[[], Any]]) -> Any:
         device = driver()
-        with apart() as self._pool:
-            device.begin_capture()
-            try:
-                for call in calls:
-                    call()
-            finally:
-                graph = device.end_capture()
-        self._graph = graph
+        device.begin_capture()
+        try:
+            for call in calls:
+                call()
+        finally:
+            graph = device.end_capture()
+        return graph
 
     def _forget(self) -> None:
-        if self._graph is not None:
-            driver().forget(self._graph)
-            self._graph = None
+        for graph in self._graphs:
+            driver().forget(graph)
+        self._graphs, self._parts = [], []
         if self._pool is not None:
             self._pool.close()
             self._pool = None

@@ -55,7 +55,7 @@ class Plan:
         self.steps: list[Step] = planner.steps
         self.dtype = dtype
         self.like, self._before = planner.like, planner.before
-        self._graph: Replay | None = Replay() if planner.on_device else None
+        self._graph: Replay | None = Replay(planner.alone) if planner.on_device else None
         # Of a training step the outputs are wanted by its loss alone, and afterwards where that
         # counts what was right only when asked.
         wanted = () if loss and not planner.on_device else self._outputs

@@ -46,6 +46,7 @@ class Planner:
         self.like = next((w for layer in graph.layers() for w in layer.params.values()
                           if on_device(w)), np.empty(0, dtype))
         self.on_device = on_device(self.like)
+        self.alone: list[int] = []              # steps that no graph of the device can have
         self.before: list[Callable[[], Any]] = []       # what the host does before each run
         conv2d = _dispatch.kernel("conv2d", self.like)
         self.channels_last = conv2d.__module__.endswith("_cython")
@@ -201,6 +202,11 @@ class Planner:
             notes: str = "") -> None:
         """Add a call of any function."""
         self.steps.append(Step(name, self._where, function, arguments, self.phase, flops, notes))
+
+    def run_alone(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Add a call that waits for what the device has made."""
+        self.alone.append(len(self.steps))
+        self.run(name, function, *arguments)
 
     def run_together(self, name: str, function: Callable[..., Any], value: Value) -> None:
         """Have `function` called once in a run, with all values that layers ask it for."""

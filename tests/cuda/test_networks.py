@@ -102,6 +102,21 @@ def test_what_is_refused(batch):
     with pytest.raises(DTypeError, match="float32"):
         net.to("cuda")
     assert net.device == "cpu"
-    trainer = fd.Trainer(network(), loss="mse", device="cuda")
-    with pytest.raises(GraphError, match="MSE has no step on the device"):
-        trainer.step(batch[0], np.zeros((4, 3)))
+    net = fd.Sequential(layers.Flatten(), layers.Linear(16, 3), layers.BatchNorm1d(3))
+    trainer = fd.Trainer(net, device="cuda")
+    net[2].eval()                       # and the others train
+    with pytest.raises(GraphError, match="cannot run on the device.*BatchNorm1d"):
+        trainer.step(*batch)
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy"])
+def test_other_losses(batch, loss):
+    """Their steps wait for the device, between the graphs of forward and backward."""
+    target = np.eye(3)[batch[1]]
+    losses = []
+    for device in ("cpu", "cuda"):
+        fd.seed(1)
+        net = fd.Sequential(layers.Flatten(), layers.Linear(16, 3), layers.Sigmoid())
+        trainer = fd.Trainer(net, loss=loss, optimizer="sgd", device=device)
+        losses.append([trainer.step(batch[0], target) for _ in range(3)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)

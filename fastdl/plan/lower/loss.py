@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._kernels import _dispatch
-from ...cuda import to_host
+from ...cuda import to_device, to_host
 from ...errors import ShapeError
 from ...losses import Loss, SoftmaxCrossEntropy
 from ...ops._arrays import Array, empty
 from ...ops.loss import checked_targets, mean_loss
 from ..value import Value
-from .rule import NotPlannableError
 
 if TYPE_CHECKING:
     from ..planner import Planner
@@ -55,15 +54,18 @@ class LossRule:
 
     def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
         """The step itself."""
-        if plan.on_device:
-            raise NotPlannableError(f"{type(self.loss).__name__} has no step on the device")
-        plan.run(type(self.loss).__name__, self.run, y, dy)
+        self._on_device = plan.on_device
+        plan.run_alone(type(self.loss).__name__, self.run, y, dy)
 
-    def run(self, y: np.ndarray, dy: np.ndarray) -> None:
+    def run(self, y: Array, dy: Array) -> None:
         """Set `value` and `correct`, and fill `dy`."""
-        self.value, saved = self.loss.value(y, self.targets)
+        t = self.targets
+        if self._on_device and not isinstance(t, type(y)):
+            t = np.asarray(t)
+            t = to_device(t.astype(np.float32) if t.shape == y.shape else t)
+        self.value, saved = self.loss.value(y, t)
         dy[...] = self.loss.gradient(*saved)
-        self.correct = self.loss.count_correct(y, self.targets)
+        self.correct = self.loss.count_correct(to_host(y), to_host(self.targets))
 
 
 class SoftmaxCrossEntropyRule(LossRule):
