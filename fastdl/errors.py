@@ -43,3 +43,7 @@ class DeviceError(FastdlError, RuntimeError):
 
 class DeviceMemoryError(DeviceError, MemoryError):
     """A GPU's memory does not suffice."""
+
+
+class CourseImportError(FastdlError, ModuleNotFoundError):
+    """A script imports from a course's package what neither fastdl nor the script's folder has."""

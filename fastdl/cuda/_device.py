@@ -1,6 +1,7 @@
 """What kernels of the device are written with."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +24,9 @@ from ._compat import (
 from ._launch import THREADS, blocks_for, device, kernel
 
 __all__ = ["ONE", "SIMULATED", "THREADS", "ZERO", "block_max", "block_sum", "blocks_for", "cuda",
-           "device", "divided", "exp", "float32", "floats", "int32", "int64", "ints", "kernel",
-           "load4", "log", "log1p", "longs", "octets", "pointer_to_floats", "sqrt", "store4",
-           "tanh", "uint64", "ulongs"]
+           "device", "divided", "erfc", "exp", "float32", "floats", "int32", "int64", "ints",
+           "kernel", "load4", "log", "log1p", "longs", "octets", "pointer_to_floats", "power",
+           "sqrt", "store4", "tanh", "uint64", "ulongs"]
 
 # A number written as 0.0 is float64, and so is all that is computed with it.
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -34,6 +35,9 @@ ZERO, ONE = np.float32(0), np.float32(1)
 _functions = np if SIMULATED else math
 exp, log, log1p, sqrt, tanh = (getattr(_functions, name)
                                for name in ("exp", "log", "log1p", "sqrt", "tanh"))
+
+power: Any = np.power if SIMULATED else math.pow
+erfc: Any = (lambda x: np.float32(math.erfc(x))) if SIMULATED else math.erfc
 
 _HALF = THREADS // 2
 

@@ -139,9 +139,9 @@ def blocks_for(work: int, threads: int = THREADS) -> int:
 # ---- arguments ----
 
 def _for_driver(kind: Any) -> Callable[[Any], Any]:
-    number = _CTYPES.get(str(kind))
-    if number is not None:
-        return number
+    if (number := _CTYPES.get(str(kind))) is not None:
+        plain: Any = float if str(kind) == "float32" else int        # ctypes takes no NumPy numbers
+        return lambda value: number(plain(value))
     return lambda array: ctypes.c_void_p(0 if array is None else array.address)
 
 

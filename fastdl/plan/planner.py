@@ -102,7 +102,7 @@ class Planner:
         for layer in self._paths:               # what no output depends on
             for name in layer.params:
                 if (layer, name) not in self._written:
-                    self.run("clear", _clear, self.gradient(layer, name))
+                    self.run("clear", _clear, self.gradient(layer, name), able=True)
 
     def _fuse(self) -> dict[Node, Rule]:
         """For each node the rule of its group: a chain in which only the next reads each."""
@@ -156,11 +156,6 @@ class Planner:
         array.fill(number)
         return self.constant(array)
 
-    def needs_host(self, layer: Layer) -> None:
-        """Raise where arrays lie on the device: part of this layer's work is NumPy's."""
-        if self.on_device:
-            raise NotPlannableError(f"{layer!r} has no kernels for the device here")
-
     def constant(self, array: np.ndarray) -> Value:
         """An array that is there already."""
         return Value(array.shape, array.dtype, get=lambda: array)
@@ -199,14 +194,22 @@ class Planner:
         self.run(kernel, function, *arguments, flops=flops, notes=notes)
 
     def run(self, name: str, function: Callable[..., Any], *arguments: Any, flops: float = 0.0,
-            notes: str = "") -> None:
-        """Add a call of any function."""
+            notes: str = "", able: bool = False) -> None:
+        """Add a call of any function.
+
+        On the device it must be one of its kernels; of others, `able` says that they can do with
+        arrays that lie there.
+        """
+        if self.on_device and not able and not getattr(function, "__module__", "").endswith(
+                "._cuda"):
+            raise NotPlannableError(f"{self._where}: {name!r} is NumPy's work and has no kernel "
+                                    "for the device")
         self.steps.append(Step(name, self._where, function, arguments, self.phase, flops, notes))
 
     def run_alone(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
         """Add a call that waits for what the device has made."""
         self.alone.append(len(self.steps))
-        self.run(name, function, *arguments)
+        self.run(name, function, *arguments, able=True)
 
     def run_together(self, name: str, function: Callable[..., Any], value: Value) -> None:
         """Have `function` called once in a run, with all values that layers ask it for."""

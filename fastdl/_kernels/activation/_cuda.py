@@ -1,5 +1,7 @@
 """Activation functions on the device; reference.py says what they are."""
 
+import math
+
 import numpy as np
 
 from ...cuda import _device
@@ -9,6 +11,7 @@ from ...cuda._device import (
     block_max,
     block_sum,
     cuda,
+    erfc,
     exp,
     floats,
     int32,
@@ -16,7 +19,10 @@ from ...cuda._device import (
 )
 from ...cuda._elementwise import elementwise
 
-SIX, INFINITY = np.float32(6), np.float32(np.inf)
+HALF, THREE, SIX, INFINITY = map(np.float32, (0.5, 3, 6, np.inf))
+# Of GELU: of the normal distribution, and of what stands for it.
+ROOT_HALF, PEAK = map(np.float32, (math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)))
+BEND, CUBIC = map(np.float32, (math.sqrt(8 / math.pi), 0.044715))
 
 
 @elementwise(1, "relu")
@@ -55,11 +61,16 @@ def _leaky_relu_backward(dy, x, negative_slope):
     return dy if x > ZERO else dy * negative_slope
 
 
+@_device.device
+def _logistic(x):
+    e = exp(x if x < ZERO else -x)      # at most 1, at either end
+    return (e if x < ZERO else ONE) / (ONE + e)
+
+
 @elementwise(1, "sigmoid")
 @_device.device
 def _sigmoid(x, _):
-    e = exp(x if x < ZERO else -x)      # at most 1, at either end
-    return (e if x < ZERO else ONE) / (ONE + e)
+    return _logistic(x)
 
 
 @elementwise(2, "sigmoid_backward")
@@ -78,6 +89,118 @@ def _tanh(x, _):
 @_device.device
 def _tanh_backward(dy, y, _):
     return dy * (ONE - y * y)
+
+
+@elementwise(1, "silu")
+@_device.device
+def _silu(x, _):
+    return x * _logistic(x)
+
+
+@elementwise(2, "silu_backward")
+@_device.device
+def _silu_backward(dy, x, _):
+    s = _logistic(x)
+    return dy * (s * (ONE + x * (ONE - s)))
+
+
+@_device.device
+def _clipped(x):
+    """min(max(x + 3, 0), 6) / 6"""
+    shifted = x + THREE
+    return (ZERO if shifted <= ZERO else SIX if shifted >= SIX else shifted) / SIX
+
+
+@elementwise(1, "hardsigmoid")
+@_device.device
+def _hardsigmoid(x, _):
+    return _clipped(x)
+
+
+@elementwise(2, "hardsigmoid_backward")
+@_device.device
+def _hardsigmoid_backward(dy, y, _):
+    return ZERO if y <= ZERO or y >= ONE else dy / SIX
+
+
+@elementwise(1, "hardswish")
+@_device.device
+def _hardswish(x, _):
+    return x * _clipped(x)
+
+
+@elementwise(2, "hardswish_backward")
+@_device.device
+def _hardswish_backward(dy, x, _):
+    slope = ONE if x >= THREE else x / THREE + HALF
+    return dy * (ZERO if x <= -THREE else slope)
+
+
+@elementwise(1, "gelu")
+@_device.device
+def _gelu(x, _):
+    return x * (erfc(-x * ROOT_HALF) * HALF)
+
+
+@elementwise(2, "gelu_backward")
+@_device.device
+def _gelu_backward(dy, x, _):
+    density = exp(-HALF * x * x) * PEAK
+    return dy * (erfc(-x * ROOT_HALF) * HALF + x * density)
+
+
+@elementwise(1, "gelu_tanh")
+@_device.device
+def _gelu_tanh(x, _):
+    return x * _logistic(BEND * x * (ONE + CUBIC * x * x))
+
+
+@elementwise(2, "gelu_tanh_backward")
+@_device.device
+def _gelu_tanh_backward(dy, x, _):
+    s = _logistic(BEND * x * (ONE + CUBIC * x * x))
+    slope = BEND * (ONE + THREE * CUBIC * x * x)
+    return dy * (s * (ONE + x * (ONE - s) * slope))
+
+
+def silu(x, y):
+    _silu(x, y, 0.0)
+
+
+def silu_backward(dy, x, dx):
+    _silu_backward(dy, x, dx, 0.0)
+
+
+def hardsigmoid(x, y):
+    _hardsigmoid(x, y, 0.0)
+
+
+def hardsigmoid_backward(dy, y, dx):
+    _hardsigmoid_backward(dy, y, dx, 0.0)
+
+
+def hardswish(x, y):
+    _hardswish(x, y, 0.0)
+
+
+def hardswish_backward(dy, x, dx):
+    _hardswish_backward(dy, x, dx, 0.0)
+
+
+def gelu(x, y):
+    _gelu(x, y, 0.0)
+
+
+def gelu_backward(dy, x, dx):
+    _gelu_backward(dy, x, dx, 0.0)
+
+
+def gelu_tanh(x, y):
+    _gelu_tanh(x, y, 0.0)
+
+
+def gelu_tanh_backward(dy, x, dx):
+    _gelu_tanh_backward(dy, x, dx, 0.0)
 
 
 def relu(x, y):

@@ -1,6 +1,19 @@
 """Sums and copies on the device; reference.py says what they are."""
 
-from ...cuda._device import blocks_for, cuda, device, floats, int32, int64, kernel
+import numpy as np
+
+from ...cuda._device import (
+    ZERO,
+    block_sum,
+    blocks_for,
+    cuda,
+    device,
+    divided,
+    floats,
+    int32,
+    int64,
+    kernel,
+)
 from ...cuda._elementwise import elementwise
 
 
@@ -10,8 +23,46 @@ def _add(a, b, _):
     return a + b
 
 
+@elementwise(2, "multiply")
+@device
+def _multiply(a, b, _):
+    return a * b
+
+
 def add(a, b, y):
     _add(a, b, y, 0.0)
+
+
+def multiply(a, b, y):
+    _multiply(a, b, y, 0.0)
+
+
+@kernel()
+def _scale(x: floats, s: floats, y: floats, n: int64, L: int32):
+    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+        plane, _ = divided(i, L)
+        y[i] = x[i] * s[plane]
+
+
+@kernel()
+def _products(dy: floats, x: floats, ds: floats, L: int32):
+    """A block for each map."""
+    total = ZERO
+    for j in range(cuda.threadIdx.x, L, cuda.blockDim.x):
+        i = np.int64(cuda.blockIdx.x) * L + j
+        total += dy[i] * x[i]
+    total = block_sum(total)
+    if cuda.threadIdx.x == 0:
+        ds[cuda.blockIdx.x] = total
+
+
+def scale_maps(x, s, y):
+    _scale[blocks_for(x.size)](x, s, y, x.size, x.shape[2])
+
+
+def scale_maps_backward(dy, x, s, dx, ds):
+    _products[s.size](dy, x, ds, x.shape[2])
+    scale_maps(dy, s, dx)
 
 
 @kernel()

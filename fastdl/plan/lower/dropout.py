@@ -33,7 +33,7 @@ class DropoutRule(Rule):
         if plan.on_device:              # where a seed is drawn before the run, not inside of it
             self.mask = MaskOnDevice(self.mask, plan.like)
             plan.before.append(self.mask.draw)
-        plan.run("dropout", self.mask.forward, _pixels(x), _pixels(y))
+        plan.run("dropout", self.mask.forward, _pixels(x), _pixels(y), able=True)
         return y
 
     def backward(self, dy: Value) -> None:
@@ -42,7 +42,7 @@ class DropoutRule(Rule):
         if self.active:
             dy = plan.laid_out(dy, x.channels_last)
             dx = plan.new(x.shape, like=x)
-            plan.run("dropout", self.mask.backward, _pixels(dy), _pixels(dx))
+            plan.run("dropout", self.mask.backward, _pixels(dy), _pixels(dx), able=True)
         plan.give(source, dx)
 
 

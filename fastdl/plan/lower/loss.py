@@ -78,7 +78,8 @@ class SoftmaxCrossEntropyRule(LossRule):
         self._kernels = {
             suffix: _dispatch.kernel(f"softmax_cross_entropy{suffix}_with_gradient", plan.like)
             for suffix in ("", "_dense")}
-        plan.run("softmax_cross_entropy", self.run_kernel, y, plan.new(y.shape[:1]), dy)
+        plan.run("softmax_cross_entropy", self.run_kernel, y, plan.new(y.shape[:1]), dy,
+                 able=True)
 
     def take(self, t: Any) -> None:
         self._suffix, self.targets = checked_targets("softmax_cross_entropy", self._scores, t)
