@@ -10,6 +10,7 @@
 from . import (
     backend,
     callbacks,
+    cuda,
     datasets,
     errors,
     initializers,
@@ -38,6 +39,7 @@ from .errors import (
     BackendUnavailableError,
     CheckpointError,
     DataError,
+    DeviceError,
     DTypeError,
     FastdlError,
     GraphError,
@@ -72,11 +74,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError", "BackendUnavailableError", "CheckpointError", "DTypeError", "DataError",
-    "DataLoader", "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList",
-    "Sequential", "ShapeError", "Trainer", "add", "backend", "callbacks", "concat", "datasets",
-    "errors", "explain", "flatten", "gelu", "get_conv_algorithm", "get_num_threads",
-    "hardsigmoid", "hardswish", "initializers", "layers", "leaky_relu", "losses", "mean",
-    "models", "multiply", "ops", "optimizers", "random", "regularizers", "relu", "relu6",
+    "DataLoader", "DeviceError", "FastdlError", "GraphError", "History", "Layer", "Module",
+    "ModuleList", "Sequential", "ShapeError", "Trainer", "add", "backend", "callbacks", "concat",
+    "cuda", "datasets", "errors", "explain", "flatten", "gelu", "get_conv_algorithm",
+    "get_num_threads", "hardsigmoid", "hardswish", "initializers", "layers", "leaky_relu", "losses",
+    "mean", "models", "multiply", "ops", "optimizers", "random", "regularizers", "relu", "relu6",
     "schedules", "seed", "set_backend", "set_conv_algorithm", "set_num_threads", "show_config",
     "sigmoid", "silu", "softmax", "tanh", "transforms", "use_backend", "viz",
 ]

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from . import cuda
 from ._kernels import _dispatch
-from ._kernels._table import BACKENDS, OPERATIONS
+from ._kernels._table import OPERATIONS
 from .errors import ArgumentError
 
 
@@ -241,8 +242,9 @@ def config() -> dict[str, Any]:
         "threads": get_num_threads(),
         "OpenMP": bool(native and native.has_openmp()),
         "convolution algorithm": get_conv_algorithm(),
-        "backends": {backend.name: _dispatch.candidates("relu", "float32")[i].reason or "available"
-                     for i, backend in enumerate(BACKENDS)},
+        "backends": {row.backend: row.reason or "available"
+                     for row in _dispatch.candidates("relu", "float32")}
+        | {"cuda": cuda.why_not() or f"available ({cuda.describe()['device']})"},
         "FASTDL_BACKEND": os.environ.get(_dispatch.ENVIRONMENT_VARIABLE, "not set"),
     }
 

@@ -37,5 +37,13 @@ class CheckpointError(FastdlError, OSError):
     """A saved model or training state cannot be read, or does not fit the network."""
 
 
+class DeviceError(FastdlError, RuntimeError):
+    """There is no GPU to be used, or it refused something."""
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A GPU's memory does not suffice."""
+
+
 class CourseImportError(FastdlError, ModuleNotFoundError):
     """A script imports from a course's package what neither fastdl nor the script's folder has."""

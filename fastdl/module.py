@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import files
-from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
+from . import cuda, files
+from .errors import ArgumentError, CheckpointError, DTypeError, GraphError, ShapeError
 from .graph import Graph, Node, Tape
 from .layers.layer import Layer, positive, write_into
 from .plan import Plans
@@ -191,6 +191,39 @@ class Module:
             layer.grads.clear()
         return self
 
+    def to(self, device: str) -> Module:
+        """Move parameters and floating buffers to a device, in place: "cuda", or "cpu" back.
+
+        There, `predict` and `fastdl.Trainer` run the network as a plan. Gradients are dropped.
+
+        Raises
+        ------
+        ArgumentError, DTypeError, DeviceError
+            before anything is moved
+        """
+        if device not in ("cpu", "cuda"):
+            raise ArgumentError(f"to: expected 'cpu' or 'cuda', got {device!r}")
+        stores = [store for _, layer in self.named_layers()
+                  for store in (layer.params, layer.buffers)]
+        for array in (array for store in stores for array in store.values()):
+            if device == "cuda" and array.dtype.kind == "f" and array.dtype != np.float32:
+                raise DTypeError(f"to: on the device networks are float32, this one is "
+                                 f"{array.dtype}; convert it with astype")
+        move = cuda.to_device if device == "cuda" else cuda.to_host
+        moved: list[dict[str, Any]] = [{name: move(array) if array.dtype.kind == "f" else array
+                                        for name, array in store.items()} for store in stores]
+        for store, arrays in zip(stores, moved, strict=True):
+            store.update(arrays)
+        for _, layer in self.named_layers():
+            layer.grads.clear()
+        return self
+
+    @property
+    def device(self) -> str:
+        """Where the parameters lie: "cpu" or "cuda"."""
+        return "cuda" if any(isinstance(w, cuda.Array)
+                             for _, w in self._collect("params")) else "cpu"
+
     # ---- running ----
 
     @property
@@ -214,12 +247,12 @@ class Module:
         """The plans that `predict` and `Trainer` run."""
         return self._traced().plans
 
-    def as_inputs(self, *arrays: Any) -> list[np.ndarray]:
+    def as_inputs(self, *arrays: Any) -> list[Any]:
         """What the graph is run on: floating ones in the parameters' dtype."""
         dtype = next((w.dtype for _, w in self._collect("params")), None)
-        inputs = [np.asarray(x) for x in arrays]
-        return [x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
-                for x in inputs]
+        inputs = [x if isinstance(x, cuda.Array) else np.asarray(x) for x in arrays]
+        return [x if dtype is None or x.dtype.kind != "f" or isinstance(x, cuda.Array)
+                else x.astype(dtype, copy=False) for x in inputs]
 
     def _input_names(self) -> list[str]:
         kinds = inspect.Parameter
@@ -285,7 +318,7 @@ class Module:
         The modes of the parts (`train`, `eval`) are neither used nor changed.
         """
         positive("predict", batch_size=batch_size)
-        x = np.asarray(x)
+        x = x if isinstance(x, cuda.Array) else np.asarray(x)
         if x.ndim < 1:
             raise ShapeError(f"predict: x must have a batch dimension, got {x.shape}")
         batches = [self._infer(self.as_inputs(x[start:start + batch_size]))
@@ -301,16 +334,25 @@ class Module:
             if (plan := plans.get(xs)) is not None:
                 plan.feed(xs)
                 plan.run()
-                return [y.copy() for y in plan.outputs()]
+                # The results lie where the samples did.
+                stay = isinstance(xs[0], cuda.Array)
+                return [y.copy() if stay else cuda.to_host(y.copy()) for y in plan.outputs()]
+            self.expect_plan("predict", xs)
         outputs, tape = graph.forward(xs, training=False, keep=False)
         plans.learn(xs, tape.seen)
         return outputs
+
+    def expect_plan(self, operation: str, xs: list[np.ndarray]) -> None:
+        """Raise where there must be a plan and is none: layer by layer nothing runs on a device."""
+        if self.device == "cuda":
+            raise GraphError(f"{operation}: this network cannot run on the device: "
+                             f"{self.plans.reason(xs)}")
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers, under PyTorch's names."""
-        return {name: array.copy() for name, array in self._state().items()}
+        return {name: np.array(cuda.to_host(array)) for name, array in self._state().items()}
 
     def _state(self) -> dict[str, np.ndarray]:
         """Parameters and buffers by path; those of a shared layer under each of its paths."""
@@ -338,7 +380,7 @@ class Module:
         if strict:
             problems += [f"missing {name}" for name in own if name not in state]
             problems += [f"unexpected {name}" for name in state if name not in own]
-        new = {name: np.asarray(state[name]) for name in own if name in state}
+        new = {name: np.asarray(cuda.to_host(state[name])) for name in own if name in state}
         problems += [f"{name} is {value.shape}, expected {own[name].shape}"
                      for name, value in new.items() if value.shape != own[name].shape]
         problems += [f"{name} is {value.dtype}, expected {own[name].dtype}"
@@ -355,7 +397,8 @@ class Module:
 
         The file is written beside and renamed: a save that is cut off leaves the old one whole.
         """
-        files.write_tensors(path, self._state(), {"fastdl": json.dumps(about)})
+        tensors = {name: cuda.to_host(array) for name, array in self._state().items()}
+        files.write_tensors(path, tensors, {"fastdl": json.dumps(about)})
 
     def load(self, path: str | PathLike[str]) -> None:
         """Read the state dict that `save` wrote."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .cuda import Array, to_device, to_host, zeros
 from .errors import ArgumentError, CheckpointError, ShapeError
 from .ops.optimizer import STATES, Update
 
@@ -19,6 +20,25 @@ def _checked(name: str, value: float, low: float, high: float = float("inf")) ->
     if not low <= value < high:
         raise ArgumentError(f"{name} must be in [{low}, {high}), got {value}")
     return float(value)
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    return array.shape if isinstance(array, Array) else np.shape(array)
+
+
+def _zeros(w: Any) -> Any:
+    """Like `w`, and where it lies."""
+    return zeros(w.shape, w.dtype) if isinstance(w, Array) else np.zeros_like(w)
+
+
+def _beside(w: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's state, its arrays brought to where the parameter lies."""
+    for slot, value in state.items():
+        if isinstance(w, Array) and isinstance(value, np.ndarray):
+            state[slot] = to_device(value)
+        elif isinstance(w, np.ndarray):
+            state[slot] = to_host(value)
+    return state
 
 
 class Optimizer:
@@ -78,16 +98,16 @@ class Optimizer:
             raise ArgumentError(f"{type(self).__name__}.update: no gradient for "
                                 f"{', '.join(missing)}; call backward first")
         for name, w in params.items():
-            if np.shape(grads[name]) != w.shape:
+            if _shape(grads[name]) != w.shape:
                 raise ShapeError(f"{type(self).__name__}.update: the gradient of {name} must be "
-                                 f"{w.shape}, got {np.shape(grads[name])}")
+                                 f"{w.shape}, got {_shape(grads[name])}")
 
     def _new_state(self, w: np.ndarray) -> dict[str, Any]:
-        return {"step": 0, **{slot: np.zeros_like(w) for slot in self.slots}}
+        return {"step": 0, **{slot: _zeros(w) for slot in self.slots}}
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
         """A copy of what it takes to go on: state by parameter, and the settings."""
-        copied = {name: {key: value.copy() if isinstance(value, np.ndarray) else value
+        copied = {name: {key: value.copy() if isinstance(value, np.ndarray) else to_host(value)
                          for key, value in state.items()} for name, state in self.state.items()}
         return {"settings": self.settings(), "state": copied}
 
@@ -162,7 +182,7 @@ class KernelOptimizer(Optimizer):
         state["step"] += 1
 
     def _new_state(self, w: np.ndarray) -> dict[str, Any]:
-        return {"step": 0, **{slot: np.zeros_like(w) for slot in STATES[self.kernel]}}
+        return {"step": 0, **{slot: _zeros(w) for slot in STATES[self.kernel]}}
 
     def _involved(self, params: Mapping[str, np.ndarray], grads: Mapping[str, np.ndarray],
                   states: Sequence[dict[str, Any]]) -> list[Any]:
@@ -182,7 +202,7 @@ class KernelOptimizer(Optimizer):
     def _prepare(self, params: Mapping[str, np.ndarray], grads: Mapping[str, np.ndarray]) -> None:
         """Make groups of parameters of one dtype that have been updated equally often."""
         self._check(params, grads)
-        states = {name: self._new_state(w) | self.state.get(name, {})
+        states = {name: self._new_state(w) | _beside(w, self.state.get(name, {}))
                   for name, w in params.items()}
         together: dict[Any, list[str]] = {}
         copies: Counter[int] = Counter()
@@ -190,7 +210,7 @@ class KernelOptimizer(Optimizer):
             # An array that is there under two names is updated twice, one after the other.
             copies[id(w)] += 1
             numbers = tuple(value for value in states[name].values()
-                            if not isinstance(value, np.ndarray))
+                            if not isinstance(value, np.ndarray | Array))
             together.setdefault((w.dtype, copies[id(w)], numbers), []).append(name)
         groups = []
         for names in together.values():

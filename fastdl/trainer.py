@@ -43,6 +43,7 @@ class Trainer:
         the gradients; the losses reported are without it
     clip_norm : largest norm of all gradients together; larger ones are scaled down
     clip_value : largest magnitude of any element of a gradient
+    device : "cuda" moves the network to a GPU and trains it there, "cpu" back (see `Module.to`)
 
     Attributes
     ----------
@@ -64,10 +65,11 @@ class Trainer:
     def __init__(self, net: Module, loss: str | Loss = "softmax_cross_entropy",
                  optimizer: str | Optimizer = "adam",
                  weight_regularizer: str | L1L2 | None = None, *,
-                 clip_norm: float | None = None, clip_value: float | None = None) -> None:
+                 clip_norm: float | None = None, clip_value: float | None = None,
+                 device: str | None = None) -> None:
         if not isinstance(net, Module):
             raise ArgumentError(f"Trainer: net must be a fastdl.Module, got {type(net).__name__}")
-        self.net = net
+        self.net = net if device is None else net.to(device)
         self.loss = losses.get(loss)
         self.optimizer = optimizers.get(optimizer)
         self.weight_regularizer = regularizers.get(weight_regularizer)
@@ -102,6 +104,7 @@ class Trainer:
                 plan.run()
                 self._update(plan)
                 return plan.loss.value, plan.loss.correct
+            self.net.expect_plan("Trainer", xs)
         y = self.net.forward(x)
         loss = self.loss.forward(y, t)
         self.net.backward(self.loss.backward(), need_dx=False)

@@ -53,6 +53,8 @@ def need_backend():
     def need(name):
         if name == "numba":
             pytest.importorskip("numba", reason="numba is not installed")
+        if name == "cuda":
+            pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
         if name == "cython":
             if PURE:
                 pytest.skip("FASTDL_PURE=1: native kernels are not built")

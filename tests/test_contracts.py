@@ -17,6 +17,7 @@ PACKAGE = Path(fastdl.__file__).parent
 # From the ground up (docs/architecture.md): a file imports from its own floor and those below.
 FLOORS = [
     {"errors", "random", "files", "pictures"},
+    {"cuda"},
     {"_kernels"},
     {"backend"},
     {"ops"},
@@ -121,7 +122,7 @@ def test_reference_is_documented_and_every_version_is_there(folder):
     assert inspect.getdoc(reference)
     for kernel in (kernel for other, kernel in KERNELS if other == folder):
         assert inspect.getdoc(getattr(reference, kernel)), f"{kernel} has no specification"
-    for name in ("_cython.pyx", "_numba.py"):
+    for name in ("_cython.pyx", "_numba.py", "_cuda.py"):
         if (PACKAGE / "_kernels" / "native" / "_native.pyx").exists() or name != "_cython.pyx":
             assert (PACKAGE / "_kernels" / folder / name).exists()
 

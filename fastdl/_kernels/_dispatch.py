@@ -20,6 +20,8 @@ from ._table import BACKENDS, OPERATIONS, Backend
 AUTO = "auto"
 ENVIRONMENT_VARIABLE = "FASTDL_BACKEND"
 
+_PLACES = {"cpu": "the host", "cuda": "the device"}
+_HINTS = {"cpu": " (fastdl.cuda.to_device copies them)", "cuda": " (their numpy() copies them)"}
 _BACKEND_NAMES = tuple(backend.name for backend in BACKENDS)
 _OPERATION_OF = {kernel: name for name, operation in OPERATIONS.items()
                  for kernel in operation.kernels}
@@ -126,7 +128,8 @@ def _load(kernel: str, backend: Backend) -> Callable:
 def _reason(kernel: str, backend: Backend, dtype: str, device: str) -> str | None:
     """Why `backend` cannot run `kernel` on such arrays, or None."""
     if device != backend.device:
-        return f"takes arrays on {backend.device}, not on {device}"
+        return (f"takes arrays on {_PLACES[backend.device]}, not on {_PLACES[device]}"
+                f"{_HINTS[device]}")
     if dtype not in backend.dtypes:
         return f"takes {', '.join(backend.dtypes)}, not {dtype}"
     try:
@@ -139,9 +142,9 @@ def _reason(kernel: str, backend: Backend, dtype: str, device: str) -> str | Non
 
 
 def candidates(kernel: str, dtype: str, device: str = "cpu") -> list[Candidate]:
-    """Every backend in ``auto``'s order, with the reason it cannot run, or None."""
+    """Every backend of that device in ``auto``'s order, with the reason it cannot run, or None."""
     return [Candidate(backend.name, _reason(kernel, backend, dtype, device))
-            for backend in BACKENDS]
+            for backend in BACKENDS if backend.device == device]
 
 
 def _select(kernel: str, dtype: str, device: str, argument: str | None) -> Callable:
@@ -152,7 +155,8 @@ def _select(kernel: str, dtype: str, device: str, argument: str | None) -> Calla
                 _warn_of_reference(kernel, dtype, device)
             return _load(kernel, backend)
     rows = candidates(kernel, dtype, device)
-    reason = next((row.reason for row in rows if row.backend == name), "no backend takes it")
+    reason = next((_reason(kernel, backend, dtype, device) for backend in BACKENDS
+                   if backend.name == name), "no backend takes it")
     usable = ", ".join(row.backend for row in rows if row.reason is None) or "none"
     raise BackendUnavailableError(f"{kernel}: backend {name!r}, asked for by {source}, is not "
                                   f"available: {reason}. Usable now: {usable}")

@@ -30,6 +30,8 @@ BACKENDS = (
             "install a wheel, or build fastdl where there is a C compiler"),
     Backend("numba", "_numba", "cpu", ("float32", "float64"),
             "pip install 'fastdl[numba]'"),
+    Backend("cuda", "_cuda", "cuda", ("float32",),
+            "pip install 'fastdl[cuda]'"),
     Backend("reference", "reference", "cpu", ("float16", "float32", "float64"),
             "reinstall fastdl"),
 )

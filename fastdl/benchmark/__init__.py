@@ -34,7 +34,8 @@ def runners(case: Case) -> dict[str, Callable[[], tuple]]:
     arrays = case.arrays()
     expected = comparable(case, arrays, runner(REFERENCE)())
     usable = {REFERENCE: runner(REFERENCE)}
-    for name in (backend.name for backend in BACKENDS if backend.name != REFERENCE):
+    for name in (backend.name for backend in BACKENDS
+                 if backend.device == "cpu" and backend.name != REFERENCE):
         try:
             results = runner(name)()
         except BackendUnavailableError:

@@ -35,6 +35,8 @@ def add(commands: Commands) -> None:
     train.add_argument("--limit", type=number(int, 1), metavar="N",
                        help="use the first N samples only, of training and of test data")
     train.add_argument("--seed", type=number(int, 0), metavar="N", help="make the run repeat")
+    train.add_argument("--device", choices=("cpu", "cuda"), default="cpu",
+                       help="cuda: an NVIDIA GPU")
     train.add_argument("--out", type=Path, metavar="DIR",
                        help="where to write (default runs/MODEL-DATASET)")
     train.add_argument("--resume", action="store_true", help="go on from DIR's last checkpoint")
@@ -67,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     net = models.create(arguments.model, **options)
     optimizer = optimizers.get(arguments.optimizer)
     optimizer.lr = arguments.lr or optimizer.lr * (2 if arguments.schedule == "cosine" else 1)
-    trainer = Trainer(net, optimizer=optimizer)
+    trainer = Trainer(net, optimizer=optimizer, device=arguments.device)
 
     folder = arguments.out or Path("runs", f"{arguments.model}-{name}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cuda import to_host
 from ..errors import ArgumentError, GraphError, ShapeError
 
 # Attributes that say nothing about what a layer computes.
@@ -184,7 +185,7 @@ def write_into(array: np.ndarray, value: Any, name: str) -> None:
     """Copy `value` into `array`, whose identity others rely on."""
     if value is array:
         return
-    value = np.asarray(value)
+    value = np.asarray(to_host(value))
     if value.shape != array.shape:
         raise ShapeError(f"{name}: expected shape {array.shape}, got {value.shape}")
     array[...] = value

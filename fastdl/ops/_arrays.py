@@ -6,6 +6,7 @@
 - Feature maps (N, C, ...) may also be channels-last: in memory (N, ..., C). Where an operation
   takes both, its results have the layout of its first array, and the others are brought to it.
 - The factors of a matrix product may be slices whose rows, or columns, lie apart.
+- Arrays on a device stay there, and are never copied: float32 and contiguous, all of a call.
 """
 
 import math
@@ -16,6 +17,8 @@ import numpy as np
 
 from .._kernels._dispatch import kernel as kernel
 from .._kernels._dispatch import wanted as wanted
+from ..cuda import Array as DeviceArray
+from ..cuda import empty as empty_on_device
 from ..errors import ArgumentError, DTypeError, ShapeError
 
 Array: TypeAlias = np.ndarray
@@ -40,7 +43,7 @@ class Shaped(Protocol):
 
 _FLOATS = "efd"                 # numpy's characters for float16, float32, float64
 _LINE = 64                      # bytes
-_LARGE = 1 << 15                # bytes; below, looking for the line takes longer than it saves
+LARGE = 1 << 15                # bytes; below, looking for the line takes longer than it saves
 _CONTIGUOUS: Mapping[str, Layout] = {}
 
 
@@ -59,6 +62,8 @@ def real_like(operation: str, name: str, array: Any, other: Array, other_name: s
     """`array` ready for a kernel, of `other`'s dtype."""
     if not is_ready(array, layout):
         array = _prepared(operation, name, array, other.dtype)
+    if on_device(array) is not on_device(other):
+        raise _elsewhere(operation, name, array, other_name)
     if array.dtype != other.dtype:
         raise DTypeError(f"{operation}: {name} is {array.dtype} but {other_name} is "
                          f"{other.dtype}; convert one with astype")
@@ -71,7 +76,8 @@ def common(operation: str, layouts: Mapping[str, Layout] = _CONTIGUOUS,
 
     `layouts` says of some of them in which layouts, beside the usual one, they may stay.
     """
-    given = {name: np.asarray(a) for name, a in arrays.items() if a is not None}
+    given = {name: a if on_device(a) else np.asarray(a) for name, a in arrays.items()
+             if a is not None}
     leader = next((name for name, a in given.items() if a.dtype.kind == "f"), None)
     if leader is None:
         return [None if a is None else real(operation, name, a) for name, a in arrays.items()]
@@ -80,9 +86,20 @@ def common(operation: str, layouts: Mapping[str, Layout] = _CONTIGUOUS,
             for name, a in arrays.items()]
 
 
+def on_device(array: Any) -> bool:
+    """Whether `array` lies in a device's memory."""
+    return type(array) is DeviceArray
+
+
+def _elsewhere(operation: str, name: str, array: Any, other_name: str) -> DTypeError:
+    places = ("the device", "the host") if on_device(array) else ("the host", "the device")
+    return DTypeError(f"{operation}: {name} lies on {places[0]} but {other_name} on {places[1]}; "
+                      "fastdl.cuda.to_device copies to the device, its arrays' numpy() back")
+
+
 def is_channels_last(array: Array) -> bool:
     """Whether (N, C, ...) lies in memory as (N, ..., C), and not also as (N, C, ...)."""
-    return (array.ndim > 2 and not array.flags.c_contiguous
+    return (array.ndim > 2 and not on_device(array) and not array.flags.c_contiguous
             and np.moveaxis(array, 1, -1).flags.c_contiguous)
 
 
@@ -95,20 +112,24 @@ def maps(operation: str, name: str, array: Any, ndim: int | None = None) -> Arra
 
 def maps_like(operation: str, name: str, array: Any, other: Array, other_name: str) -> Array:
     """`array` ready for a kernel, of `other`'s dtype and layout."""
-    if not is_channels_last(other) or np.ndim(array) != other.ndim:
+    if on_device(array) or not is_channels_last(other) or np.ndim(array) != other.ndim:
         return real_like(operation, name, array, other, other_name)
     last = np.moveaxis(np.asarray(array), 1, -1)
     return np.moveaxis(real_like(operation, name, last, other, other_name), -1, 1)
 
 
-def empty(shape: Sequence[int], dtype: Any) -> Array:
+def empty(shape: Sequence[int], dtype: Any, like: Any = None) -> Array:
     """`numpy.empty`, but a large array begins where a line of the cache does.
 
-    NumPy's begin 16 bytes after one, so that every vector of 64 bytes lies in two.
+    NumPy's begin 16 bytes after one, so that every vector of 64 bytes lies in two. It lies on the
+    device if the array `like` does.
     """
+    if on_device(like):
+        there: Any = empty_on_device(shape, dtype)
+        return there
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if size < _LARGE:
+    if size < LARGE:
         return np.empty(shape, dtype)
     memory = np.empty(size + _LINE, np.uint8)
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)
@@ -118,7 +139,7 @@ def empty_maps(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
     """An array (N, C, ...) of `like`'s layout, and of its dtype unless another is given."""
     dtype = like.dtype if dtype is None else dtype
     if not is_channels_last(like):
-        return empty(shape, dtype)
+        return empty(shape, dtype, like)
     return np.moveaxis(empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
 
 
@@ -134,13 +155,17 @@ def has_rows(array: Array) -> bool:
 def is_ready(array: Any, layout: Layout | None = None) -> bool:
     """Whether `array` may go to a kernel as it is."""
     if type(array) is not np.ndarray:
-        return False
+        return on_device(array) and array.dtype == np.float32 and (
+            array.flags.c_contiguous or (layout is not None and layout(array)))
     dtype, flags = array.dtype, array.flags
     return (dtype.char in _FLOATS and dtype.isnative and flags.aligned
             and (flags.c_contiguous or (layout is not None and layout(array))))
 
 
 def _prepared(operation: str, name: str, array: Any, dtype_of_integers: np.dtype) -> Array:
+    if on_device(array):
+        raise DTypeError(f"{operation}: {name} is {array.dtype} with strides {array.strides}; on "
+                         "the device it must be float32 and contiguous")
     array = np.asarray(array)
     if array.dtype.kind in "biu":
         return np.require(array, dtype_of_integers, ["C", "A"])

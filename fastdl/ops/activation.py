@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
-from ._arrays import Array, empty, expect_shape, kernel, real, real_like
+from ._arrays import Array, empty, expect_shape, kernel, on_device, real, real_like
 
 
 def _memory_order(x: Any) -> list[int] | None:
@@ -27,15 +27,16 @@ def _forward(name: str, x: Any, backend: str | None, *options: float) -> Array:
     if order is not None:
         return _forward(name, x.transpose(order), backend, *options).transpose(np.argsort(order))
     x = real(name, "x", x)
-    y = empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype, x)
     kernel(name, x, backend)(x, y, *options)
     return y
 
 
 def _backward(name: str, dy: Any, saved: Any, saved_name: str, backend: str | None,
               *options: float) -> Array:
-    operation, dy = f"{name}_backward", np.asarray(dy)
-    expect_shape(operation, "dy", dy, np.shape(saved), f"the shape of {saved_name}")
+    operation = f"{name}_backward"
+    dy, saved = (a if on_device(a) else np.asarray(a) for a in (dy, saved))
+    expect_shape(operation, "dy", dy, saved.shape, f"the shape of {saved_name}")
     order = _memory_order(saved)
     if order is not None:
         dx = _backward(name, dy.transpose(order), saved.transpose(order), saved_name, backend,
@@ -43,7 +44,7 @@ def _backward(name: str, dy: Any, saved: Any, saved_name: str, backend: str | No
         return dx.transpose(np.argsort(order))
     saved = real(operation, saved_name, saved)
     dy = real_like(operation, "dy", dy, saved, saved_name)
-    dx = empty(saved.shape, saved.dtype)
+    dx = empty(saved.shape, saved.dtype, saved)
     kernel(operation, saved, backend)(dy, saved, dx, *options)
     return dx
 
@@ -198,6 +199,9 @@ def _along_last(operation: str, x: Array, axis: int) -> tuple[Array, Any]:
         raise ShapeError(f"{operation}: x {x.shape} has no axis {axis} to run along")
     if axis in (-1, x.ndim - 1):
         return x.reshape(-1, x.shape[axis]), lambda result: result.reshape(x.shape)
+    if on_device(x):
+        raise ShapeError(f"{operation}: on the device it runs along the last axis alone, got axis "
+                         f"{axis} of x {x.shape}")
     moved = np.moveaxis(x, axis, -1)
     rows = np.ascontiguousarray(moved).reshape(-1, x.shape[axis])
 
@@ -214,7 +218,7 @@ def softmax(x: Any, axis: int = -1, *, backend: str | None = None) -> Array:
     array([[0.5, 0.5]])
     """
     rows, restore = _along_last("softmax", real("softmax", "x", x), axis)
-    y = empty(rows.shape, rows.dtype)
+    y = empty(rows.shape, rows.dtype, rows)
     kernel("softmax", rows, backend)(rows, y)
     return restore(y)
 
@@ -226,6 +230,6 @@ def softmax_backward(dy: Any, y: Any, axis: int = -1, *, backend: str | None = N
     dy = real_like(name, "dy", dy, y, "y")
     expect_shape(name, "dy", dy, y.shape, "the shape of y")
     (y_rows, restore), (dy_rows, _) = (_along_last(name, a, axis) for a in (y, dy))
-    dx = empty(y_rows.shape, y_rows.dtype)
+    dx = empty(y_rows.shape, y_rows.dtype, y_rows)
     kernel(name, y_rows, backend)(dy_rows, y_rows, dx)
     return restore(dx)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
-from ._arrays import Array, empty_maps, expect_shape, kernel, maps, maps_like, real_like
+from ._arrays import Array, empty, empty_maps, expect_shape, kernel, maps, maps_like, real_like
 
 
 def _by_channel(operation: str, name: str, x: Any) -> Array:
@@ -38,12 +38,12 @@ def _per_channel(operation: str, x: Array, **arrays: Any) -> list[Array]:
 def _running(operation: str, x: Array, **arrays: Any) -> list[Array]:
     """Statistics that the kernel changes in place, so that a copy would be lost."""
     for name, array in arrays.items():
-        if (not isinstance(array, np.ndarray) or array.dtype != x.dtype
+        if (type(array) is not type(x) or array.dtype != x.dtype
                 or not array.flags.carray or array.shape != x.shape[1:2]):
             raise ArgumentError(
                 f"{operation}: {name} is changed in place, so it must be a writeable contiguous "
                 f"{x.dtype} array {x.shape[1:2]}, got "
-                f"{f'{array.dtype} {array.shape}' if isinstance(array, np.ndarray) else array!r}")
+                f"{f'{array.dtype} {array.shape}' if hasattr(array, 'shape') else array!r}")
     return list(arrays.values())
 
 
@@ -112,7 +112,7 @@ def batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any = None, running
     if running_mean is not None:
         _running("batch_norm", x, running_mean=running_mean, running_var=running_var)
     y = empty_maps(x.shape, x)
-    mean, rstd = (np.empty(x.shape[1], x.dtype) for _ in range(2))
+    mean, rstd = (empty(x.shape[1:2], x.dtype, x) for _ in range(2))
     kernel("batch_norm", x, backend)(_flat(x), weight, bias, _flat(residual), running_mean,
                                      running_var, _flat(y), mean, rstd, float(momentum),
                                      float(eps), cap)
@@ -156,7 +156,7 @@ def batch_norm_backward(dy: Any, x: Any, weight: Any, mean: Any, rstd: Any,
     weight, mean, rstd = _per_channel(name, x, weight=weight, mean=mean, rstd=rstd)
     dx = empty_maps(x.shape, x)
     dresidual = empty_maps(x.shape, x) if return_dresidual else None
-    dw, db = (np.empty(x.shape[1], x.dtype) for _ in range(2))
+    dw, db = (empty(x.shape[1:2], x.dtype, x) for _ in range(2))
     kernel(name, x, backend)(_flat(dy), _flat(x), _flat(y), weight, mean, rstd, _flat(dx),
                              _flat(dresidual), dw, db, bool(training), relu_cap(True, relu6))
     return (dx, dw, db) if dresidual is None else (dx, dw, db, dresidual)

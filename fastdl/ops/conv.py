@@ -174,8 +174,8 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
 def weight_gradient(dy: Array, x: Array, w_shape: tuple[int, ...], window: Window, bias: bool,
                     algorithm: str, backend: str | None) -> tuple[Array, Array | None]:
     """Gradients of weight and bias, of arrays that are ready for the kernel."""
-    dw = empty(w_shape, x.dtype)
-    db = np.empty(w_shape[:1], x.dtype) if bias else None
+    dw = empty(w_shape, x.dtype, x)
+    db = empty(w_shape[:1], x.dtype, x) if bias else None
     conv_kernel("conv2d_backward_weight", x, algorithm, backend)(dy, x, dw, db, *window, algorithm)
     return dw, db
 

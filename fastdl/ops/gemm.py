@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from ..errors import ShapeError
 from ._arrays import Array, Shaped, common, empty, expect_shape, has_rows, kernel, real_like
 
@@ -53,7 +51,7 @@ def gemm(a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha:
         expect_shape("gemm", "c", c, (M, N), "the shape of the product")
         out = c.copy()
     else:
-        out = empty((M, N), a.dtype)
+        out = empty((M, N), a.dtype, a)
     a, trans_a = _by_rows(a, trans_a)
     b, trans_b = _by_rows(b, trans_b)
     kernel("gemm", a, backend)(a, b, bias, None, out, trans_a, trans_b, float(alpha), float(beta),
@@ -96,7 +94,7 @@ def linear(x: Any, w: Any, b: Any = None, *, relu: bool = False,
     check_linear("linear", x, w)
     if b is not None:
         expect_shape("linear", "b", b, (w.shape[0],), "one for each row of w")
-    y = empty((*x.shape[:-1], w.shape[0]), x.dtype)
+    y = empty((*x.shape[:-1], w.shape[0]), x.dtype, x)
     kernel("gemm", x, backend)(_as_rows(x), w, b, None, _as_rows(y), False, True, 1.0, 0.0,
                                bool(relu))
     return y
@@ -112,15 +110,15 @@ def linear_backward(dy: Any, x: Any, w: Any, *, bias: bool = True, need_dx: bool
     expect_shape(name, "dy", dy, (*x.shape[:-1], w.shape[0]), "the shape of the output")
     product = kernel("gemm", x, backend)
     rows_x, rows_dy = _as_rows(x), _as_rows(dy)
-    dw = empty(w.shape, w.dtype)
+    dw = empty(w.shape, w.dtype, w)
     product(rows_dy, rows_x, None, None, dw, True, False, 1.0, 0.0, False)
     dx = None
     if need_dx:
-        dx = empty(x.shape, x.dtype)
+        dx = empty(x.shape, x.dtype, x)
         product(rows_dy, w, None, None, _as_rows(dx), False, False, 1.0, 0.0, False)
     db = None
     if bias:
-        db = np.empty(w.shape[:1], w.dtype)
+        db = empty(w.shape[:1], w.dtype, w)
         kernel("column_sums", x, backend)(rows_dy, db)
     return dx, dw, db
 

@@ -48,8 +48,8 @@ def _normalised(operation: str, x: Array, seen: tuple[int, ...], shape: tuple[in
                 weight: Any, bias: Any, eps: float, return_stats: bool, backend: str | None) -> Any:
     weight = _parameter(operation, "weight", weight, 1, x, shape, seen)
     bias = _parameter(operation, "bias", bias, 0, x, shape, seen)
-    y = empty(x.shape, x.dtype)
-    mean, rstd = (np.empty(seen[:2], x.dtype) for _ in range(2))
+    y = empty(x.shape, x.dtype, x)
+    mean, rstd = (empty(seen[:2], x.dtype, x) for _ in range(2))
     kernel("group_norm", x, backend)(x.reshape(seen), weight, bias, y.reshape(seen), mean, rstd,
                                      float(eps))
     return (y, mean, rstd) if return_stats else y
@@ -66,7 +66,7 @@ def _gradients(operation: str, dy: Any, x: Array, seen: tuple[int, ...], shape: 
         value = real_like(operation, name, value, x, "x")
         expect_shape(operation, name, value, seen[:2], "as the forward pass returned it")
         stats.append(value)
-    dx, dw, db = empty(x.shape, x.dtype), np.empty(shape, x.dtype), np.empty(shape, x.dtype)
+    dx, dw, db = (empty(s, x.dtype, x) for s in (x.shape, shape, shape))
     kernel("group_norm_backward", x, backend)(
         dy.reshape(seen), x.reshape(seen), weight, *stats, dx.reshape(seen),
         dw.reshape(seen[1:3]), db.reshape(seen[1:3]))

@@ -39,7 +39,7 @@ def im2col(x: Any, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, dilat
     """
     x = real("im2col", "x", x, ndim=4)
     kh_kw, *rest, output = _window("im2col", x.shape[2:], kernel_size, stride, padding, dilation)
-    col = empty(_col_shape(x.shape, kh_kw, output, transpose), x.dtype)
+    col = empty(_col_shape(x.shape, kh_kw, output, transpose), x.dtype, x)
     kernel("im2col", x, backend)(x, col, kh_kw, *rest, output, bool(transpose))
     return col
 
@@ -62,6 +62,6 @@ def col2im(col: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, stri
     kh_kw, *rest, output = _window("col2im", x_shape[2:], kernel_size, stride, padding, dilation)
     expected = _col_shape(x_shape, kh_kw, output, transpose)
     expect_shape("col2im", "col", col, expected, f"for x {x_shape} and kernel {kh_kw}")
-    x = empty(x_shape, col.dtype)
+    x = empty(x_shape, col.dtype, col)
     kernel("col2im", col, backend)(col, x, kh_kw, *rest, output, bool(transpose))
     return x

@@ -159,7 +159,7 @@ def multiply_backward(dy: Any, a: Any, b: Any, *,
         return da, db
     dy = maps_like(name, "dy", dy, a, "a") if a.shape == np.shape(dy) else np.asarray(dy, a.dtype)
     if factors_of_maps(a, b):
-        da, db = empty_maps(a.shape, a), empty(b.shape[:2], b.dtype)
+        da, db = empty_maps(a.shape, a), empty(b.shape[:2], b.dtype, b)
         kernel("scale_maps_backward", a, backend)(
             _flat_maps(dy), _flat_maps(a), b.reshape(b.shape[:2]), _flat_maps(da), db)
         return da, db.reshape(b.shape)

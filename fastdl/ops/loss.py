@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..cuda import to_host
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ._arrays import Array, Shaped, empty, expect_shape, kernel, real
+from ._arrays import Array, Shaped, empty, expect_shape, kernel, on_device, real
 
 
 def _rows(operation: str, name: str, x: Array) -> Array:
@@ -20,6 +21,10 @@ def _rows(operation: str, name: str, x: Array) -> Array:
 
 def _like(operation: str, name: str, t: Any, x: Shaped) -> Array:
     """Targets ready for a kernel. They are data, so any real dtype becomes x's."""
+    if on_device(t) is not on_device(x):
+        raise DTypeError(f"{operation}: x and t must both lie on the device, or both on the host")
+    if on_device(t):
+        return real(operation, name, t)
     t = np.asarray(t)
     if t.dtype.kind in "biu":
         return np.require(t, x.dtype, ["C", "A"])
@@ -27,6 +32,8 @@ def _like(operation: str, name: str, t: Any, x: Shaped) -> Array:
 
 
 def mean_loss(losses: Array) -> float:
+    """The loss; those of samples on the device are copied from there."""
+    losses = to_host(losses)
     return float(np.add.reduce(losses, dtype=np.float64)) / losses.size
 
 
@@ -34,7 +41,7 @@ def mean_loss(losses: Array) -> float:
 
 def checked_targets(operation: str, x: Shaped, t: Any) -> tuple[str, Array]:
     """The kernel's suffix for this kind of targets, and the targets ready for it."""
-    t = np.asarray(t)
+    t = t if on_device(t) else np.asarray(t)
     if t.shape == x.shape and t.ndim == 2:
         return "_dense", _like(operation, "t", t, x)
     if t.shape != x.shape[:1]:
@@ -42,6 +49,11 @@ def checked_targets(operation: str, x: Shaped, t: Any) -> tuple[str, Array]:
                          f"over classes {x.shape}, got {t.shape}")
     if t.dtype.kind not in "iu":
         raise DTypeError(f"{operation}: class indices t must be integers, got {t.dtype}")
+    if on_device(t):
+        if t.dtype != np.int64:
+            raise DTypeError(f"{operation}: class indices on the device must be int64, got "
+                             f"{t.dtype}")
+        return "", t            # nobody has looked at them: a wrong one makes the loss NaN
     labels = t if t.dtype == np.int64 and t.flags.carray else t.astype(np.int64, "C")
     # As unsigned numbers negative ones are the largest: one pass finds both kinds of mistakes.
     if labels.view(np.uint64).max(initial=0) >= x.shape[1]:
@@ -77,7 +89,7 @@ def softmax_cross_entropy(x: Any, t: Any, *, return_probabilities: bool = False,
     name = "softmax_cross_entropy"
     x = _scores(name, "x", x)
     suffix, t = checked_targets(name, x, t)
-    p, losses = empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    p, losses = empty(x.shape, x.dtype, x), empty(x.shape[:1], x.dtype, x)
     kernel(name + suffix, x, backend)(x, t, p, losses)
     return (mean_loss(losses), p) if return_probabilities else mean_loss(losses)
 
@@ -88,7 +100,7 @@ def softmax_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
     name = "softmax_cross_entropy_backward"
     p = _scores(name, "p", p)
     suffix, t = checked_targets(name, p, t)
-    dx = empty(p.shape, p.dtype)
+    dx = empty(p.shape, p.dtype, p)
     kernel(f"softmax_cross_entropy{suffix}_backward", p, backend)(p, t, dx, dloss / len(p))
     return dx
 
@@ -114,7 +126,7 @@ def softmax_cross_entropy_with_gradient(x: Any, t: Any, dloss: float = 1.0, *,
     name = "softmax_cross_entropy_with_gradient"
     x = _scores(name, "x", x)
     suffix, t = checked_targets(name, x, t)
-    dx, losses = empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    dx, losses = empty(x.shape, x.dtype, x), empty(x.shape[:1], x.dtype, x)
     run = kernel(f"softmax_cross_entropy{suffix}_with_gradient", x, backend)
     run(x, t, dx, losses, dloss / len(x))
     return mean_loss(losses), dx
@@ -132,7 +144,7 @@ def _alike(operation: str, x_name: str, x: Any, t: Any) -> tuple[Array, Array]:
 def _row_losses(name: str, x: Array, t: Array, x_name: str, backend: str | None,
                 *options: float) -> Array:
     rows = _rows(name, x_name, x)
-    losses = np.empty(len(rows), x.dtype)
+    losses = empty((len(rows),), x.dtype, x)
     kernel(name, rows, backend)(rows, t.reshape(rows.shape), losses, *options)
     return losses
 
@@ -140,7 +152,7 @@ def _row_losses(name: str, x: Array, t: Array, x_name: str, backend: str | None,
 def _row_gradient(name: str, x: Array, t: Array, x_name: str, backend: str | None,
                   *options: float) -> Array:
     rows = _rows(name, x_name, x)
-    dx = empty(rows.shape, x.dtype)
+    dx = empty(rows.shape, x.dtype, x)
     kernel(name, rows, backend)(rows, t.reshape(rows.shape), dx, *options)
     return dx.reshape(x.shape)
 

@@ -44,8 +44,8 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
     array([0.2, 0.4])
     """
     x, seen = _checked("local_response_norm", x, size)
-    y = empty(x.shape, x.dtype)
-    base = empty(x.shape, x.dtype) if return_base else None
+    y = empty(x.shape, x.dtype, x)
+    base = empty(x.shape, x.dtype, x) if return_base else None
     kernel("local_response_norm", x, backend)(
         x.reshape(seen), y.reshape(seen), None if base is None else base.reshape(seen), size,
         float(alpha), float(beta), float(k))
@@ -62,7 +62,7 @@ def local_response_norm_backward(dy: Any, x: Any, base: Any, size: int, alpha: f
         array = real_like(name, what, array, x, "x")
         expect_shape(name, what, array, x.shape, "the shape of x")
         others.append(array.reshape(seen))
-    dx = empty(x.shape, x.dtype)
+    dx = empty(x.shape, x.dtype, x)
     kernel(name, x, backend)(others[0], x.reshape(seen), others[1], dx.reshape(seen), size,
                              float(alpha), float(beta))
     return dx

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ._arrays import Array, is_ready, kernel, real_like
+from ._arrays import Array, is_ready, kernel, on_device, real_like
 
 Arrays: TypeAlias = Array | list[Array]
 
@@ -58,8 +58,9 @@ class Update:
                          for i, array in enumerate(given) if not is_ready(array)]
 
     def _check_changed(self, key: str, array: Any, w: Any, w_key: str) -> None:
-        if not isinstance(array, np.ndarray) or array.dtype.char not in "efd":
-            got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        known = on_device(array) or isinstance(array, np.ndarray)
+        if not known or array.dtype.char not in "efd":
+            got = array.dtype if known else type(array).__name__
             raise DTypeError(f"{self.name}: {key} must be a floating array, got {got}")
         if not array.flags.writeable:
             raise ArgumentError(f"{self.name}: {key} is changed in place, but it is read-only")
@@ -87,7 +88,9 @@ class Update:
 
 
 def _native(w: Array) -> Array:
-    """No elements, of w's dtype in this machine's byte order."""
+    """No elements, of w's dtype in this machine's byte order, or all, if that is on the device."""
+    if on_device(w):
+        return w
     return np.empty(0, w.dtype.newbyteorder("="))
 
 

@@ -15,6 +15,7 @@ from ._arrays import (
     kernel,
     maps,
     maps_like,
+    on_device,
     pair,
     window_output,
 )
@@ -57,14 +58,17 @@ def argmax_dtype(cells: int) -> type:
 
 
 def _checked_argmax(operation: str, argmax: Any, dy: Array, dtype: type) -> Array:
-    argmax = np.asarray(argmax)
+    if on_device(argmax) is not on_device(dy):
+        raise DTypeError(f"{operation}: argmax and dy must both lie on the device, or both on the "
+                         "host")
+    argmax = argmax if on_device(argmax) else np.asarray(argmax)
     expect_shape(operation, "argmax", argmax, dy.shape, "the shape of dy")
     if argmax.dtype != dtype:
         raise DTypeError(f"{operation}: argmax must be {np.dtype(dtype)} (from the forward "
                          f"pass), got {argmax.dtype}")
     if is_channels_last(dy):
         return np.moveaxis(np.require(np.moveaxis(argmax, 1, -1), requirements=["C", "A"]), -1, 1)
-    return np.require(argmax, requirements=["C", "A"])
+    return argmax if on_device(argmax) else np.require(argmax, requirements=["C", "A"])
 
 
 def _x_shape(operation: str, x_shape: Any, dy: Array) -> Shape:

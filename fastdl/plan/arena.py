@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ..ops._arrays import LARGE, Array, empty
 from .step import Step
 from .value import Value
 
@@ -56,11 +57,10 @@ def offsets(lives: Mapping[Value, tuple[int, int]]) -> tuple[dict[Value, int], i
     return places, max((end for _, end, _ in placed), default=0)
 
 
-def allocate(places: Mapping[Value, int], size: int) -> np.ndarray:
-    """Give every value its array, in an arena of `size` bytes; returns the arena."""
-    memory = np.empty(size + LINE, np.uint8)
-    start = -memory.ctypes.data % LINE
-    arena = memory[start:start + size]
+def allocate(places: Mapping[Value, int], size: int,
+             like: Array | None = None) -> Array:
+    """Give every value its array, in an arena of `size` bytes where `like` lies; returns it."""
+    arena = empty((max(size, LARGE),), np.uint8, like)      # large ones begin at a line
     for value, offset in places.items():
         value.place(arena, offset)
     return arena

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
+from .. import backend, cuda
 from ..errors import ArgumentError
 from ..losses import get as get_loss
+from ..ops._arrays import on_device
 from .plan import Plan
 from .roofline import roofline
 from .step import Step
@@ -60,7 +61,7 @@ def explain(subject: Any, x: Any = None, *, loss: Any = None) -> backend.Text:
 
 def describe(plan: Plan, name: str, shape: tuple[int, ...]) -> str:
     """The plan as a table."""
-    limits = roofline(plan.dtype)
+    limits = roofline(plan.like)
     rows = [_row(number, step, limits.seconds(step)) for number, step in enumerate(plan.steps)]
     total = sum(limits.seconds(step) for step in plan.steps)
     flops, moved = (sum(getattr(step, what) for step in plan.steps) for what in ("flops", "bytes"))
@@ -70,8 +71,14 @@ def describe(plan: Plan, name: str, shape: tuple[int, ...]) -> str:
             f"arena {plan.arena_bytes * 1e-6:.4g} MB, parameters "
             f"{plan.parameter_bytes * 1e-6:.3g} MB",
             f"at least {total * 1e3:.3g} ms: at {limits.flops * 1e-9:.0f} GFLOP/s and "
-            f"{limits.bandwidth * 1e-9:.0f} GB/s, {backend.get_num_threads()} threads"]
+            f"{limits.bandwidth * 1e-9:.0f} GB/s, {_place(plan)}"]
     return "\n".join([*head, *columns([_HEAD, *rows]), *feet])
+
+
+def _place(plan: Plan) -> str:
+    if on_device(plan.like):
+        return cuda.describe()["device"]
+    return f"{backend.get_num_threads()} threads"
 
 
 _HEAD = ("", "layers", "kernel", "with", "writes", "MFLOP", "MB", "µs at least")

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..cuda import Replay
 from ..graph import Graph, Seen
 from ..layers.layer import Layer
 from ..losses import Loss
+from ..ops._arrays import on_device
 from .arena import allocate, lifetimes, offsets
 from .lower import LossRule, loss_rule
 from .lower.rule import NotPlannableError, known
@@ -31,6 +33,8 @@ class Plan:
     ----------
     steps : list of Step
     dtype : numpy.dtype
+    like : array
+        Of the dtype, and on the device, of all of the plan's.
     arena_bytes : int
         The memory that it takes.
     running : bool
@@ -46,12 +50,16 @@ class Plan:
         self._inputs, self._outputs = planner.inputs, planner.forward()
         self.loss: LossRule | None = None
         if loss is not None:
-            self.loss = loss_rule(loss)
+            self.loss = loss_rule(loss, planner.on_device)
             planner.backward([self.loss.lower(planner, self._outputs[0])])
         self.steps: list[Step] = planner.steps
         self.dtype = dtype
-        # Of a training step the outputs are wanted by its loss alone.
-        lives = lifetimes(self.steps, self._inputs, () if loss else self._outputs)
+        self.like, self._before = planner.like, planner.before
+        self._graph: Replay | None = Replay(planner.alone) if planner.on_device else None
+        # Of a training step the outputs are wanted by its loss alone, and afterwards where that
+        # counts what was right only when asked.
+        wanted = () if loss and not planner.on_device else self._outputs
+        lives = lifetimes(self.steps, self._inputs, wanted)
         self._places, self.arena_bytes = offsets(lives)
         self._calls: list[Callable[[], Any]] | None = None
         self.running = False
@@ -72,7 +80,7 @@ class Plan:
     def prepare(self) -> list[Callable[[], Any]]:
         """Take memory; returns the calls of the steps."""
         if self._calls is None:
-            allocate(self._places, self.arena_bytes)
+            allocate(self._places, self.arena_bytes, self.like)
             self._calls = [step.bind() for step in self.steps]
             if self.loss is not None:
                 self._arrays += _arrays_of(self._layers, "grads")
@@ -82,13 +90,23 @@ class Plan:
         """Copy the inputs of the next run to their places."""
         self.prepare()
         for value, x in zip(self._inputs, xs, strict=True):
-            np.copyto(value.resolve(), x, casting="unsafe")
+            target: Any = value.resolve()
+            if self._graph is None:
+                np.copyto(target, x, casting="unsafe")
+            else:
+                target.copy_from(x if on_device(x) else np.asarray(x, target.dtype))
 
     def run(self) -> None:
-        """Run all steps."""
+        """Run all steps; on the device, as one graph from the second time on."""
         self.running = True
         try:
-            for call in self.prepare():
+            calls = self.prepare()
+            for function in self._before:
+                function()
+            if self._graph is not None:
+                self._graph.run(calls, self.loss.kind if self.loss else None)
+                return
+            for call in calls:
                 call()
         finally:
             self.running = False

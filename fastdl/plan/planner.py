@@ -12,8 +12,9 @@ from .._kernels import _dispatch
 from ..graph import Graph, Node, Seen
 from ..layers.join import Add
 from ..layers.layer import Layer
-from ..ops._arrays import empty
+from ..ops._arrays import Array, empty, on_device
 from .lower import Rule, rule_for
+from .lower.rule import NotPlannableError
 from .step import Step
 from .value import Value
 
@@ -41,7 +42,12 @@ class Planner:
         self._paths = paths
         self._where = ""
         # Native kernels have their fastest vectors along channels; the others know planes only.
-        self.like = np.empty(0, dtype)          # for the dispatch, which looks at arrays
+        # For the dispatch, which looks at arrays: one of the parameters', or of the host.
+        self.like = next((w for layer in graph.layers() for w in layer.params.values()
+                          if on_device(w)), np.empty(0, dtype))
+        self.on_device = on_device(self.like)
+        self.alone: list[int] = []              # steps that no graph of the device can have
+        self.before: list[Callable[[], Any]] = []       # what the host does before each run
         conv2d = _dispatch.kernel("conv2d", self.like)
         self.channels_last = conv2d.__module__.endswith("_cython")
         self._values: dict[Node, Value] = {}
@@ -96,7 +102,7 @@ class Planner:
         for layer in self._paths:               # what no output depends on
             for name in layer.params:
                 if (layer, name) not in self._written:
-                    self.run("clear", np.ndarray.fill, self.gradient(layer, name), 0)
+                    self.run("clear", _clear, self.gradient(layer, name), able=True)
 
     def _fuse(self) -> dict[Node, Rule]:
         """For each node the rule of its group: a chain in which only the next reads each."""
@@ -144,6 +150,12 @@ class Planner:
         array = {**layer.params, **layer.buffers}[name]
         return self.constant(array)
 
+    def filled(self, size: int, number: float) -> Value:
+        """A vector of one number."""
+        array = empty((size,), self.dtype, self.like)
+        array.fill(number)
+        return self.constant(array)
+
     def constant(self, array: np.ndarray) -> Value:
         """An array that is there already."""
         return Value(array.shape, array.dtype, get=lambda: array)
@@ -182,9 +194,22 @@ class Planner:
         self.run(kernel, function, *arguments, flops=flops, notes=notes)
 
     def run(self, name: str, function: Callable[..., Any], *arguments: Any, flops: float = 0.0,
-            notes: str = "") -> None:
-        """Add a call of any function."""
+            notes: str = "", able: bool = False) -> None:
+        """Add a call of any function.
+
+        On the device it must be one of its kernels; of others, `able` says that they can do with
+        arrays that lie there.
+        """
+        if self.on_device and not able and not getattr(function, "__module__", "").endswith(
+                "._cuda"):
+            raise NotPlannableError(f"{self._where}: {name!r} is NumPy's work and has no kernel "
+                                    "for the device")
         self.steps.append(Step(name, self._where, function, arguments, self.phase, flops, notes))
+
+    def run_alone(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Add a call that waits for what the device has made."""
+        self.alone.append(len(self.steps))
+        self.run(name, function, *arguments, able=True)
 
     def run_together(self, name: str, function: Callable[..., Any], value: Value) -> None:
         """Have `function` called once in a run, with all values that layers ask it for."""
@@ -259,8 +284,13 @@ class Planner:
         return more
 
 
+def _clear(array: Array) -> None:
+    array.fill(0)
+
+
 def _gradient_array(layer: Layer, name: str) -> np.ndarray:
     w, grads = layer.params[name], layer.grads
-    if name not in grads or grads[name].dtype != w.dtype or not grads[name].flags.carray:
-        grads[name] = empty(w.shape, w.dtype)
+    if (name not in grads or type(grads[name]) is not type(w) or grads[name].dtype != w.dtype
+            or not grads[name].flags.carray):
+        grads[name] = empty(w.shape, w.dtype, w)
     return grads[name]

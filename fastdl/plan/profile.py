@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import statistics
-import time
 from os import PathLike
 from typing import Any, NamedTuple
 
 from ..errors import ArgumentError
+from ..ops._arrays import on_device
 from ..pictures import new_figure, saved
 from .explain import columns
 from .plan import Plan
-from .roofline import roofline
+from .roofline import roofline, timed
 from .step import Step
 
 
@@ -29,13 +29,11 @@ class Profile(list[Timed]):
     @classmethod
     def of(cls, plan: Plan, repeats: int) -> Profile:
         """Run the plan `repeats` times, each step timed by itself."""
-        calls, limits = plan.prepare(), roofline(plan.dtype)
+        calls, limits = plan.prepare(), roofline(plan.like)
         times: list[list[float]] = [[] for _ in calls]
         for _ in range(repeats):
             for call, measured in zip(calls, times, strict=True):
-                start = time.perf_counter()
-                call()
-                measured.append(time.perf_counter() - start)
+                measured.append(timed(call, on_device(plan.like)))
         return cls(Timed(step, statistics.median(measured), limits.seconds(step))
                    for step, measured in zip(plan.steps, times, strict=True))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import cuda
 from .._kernels import _dispatch
 from ..backend import get_num_threads
+from ..ops._arrays import Array, empty, on_device
 from .step import Step
 
 
@@ -25,27 +27,37 @@ class Roofline(NamedTuple):
         return max(step.flops / self.flops, step.bytes / self.bandwidth)
 
 
-def _fastest(call: Callable[[], object], times: int) -> float:
-    best = float("inf")
-    for _ in range(times):
-        start = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - start)
-    return best
+def timed(call: Callable[[], object], device: bool) -> float:
+    """Seconds that it takes, by the clock of where the arrays lie."""
+    if device:
+        return cuda.seconds(call)
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 @cache
-def _measured(dtype: str, threads: int) -> Roofline:
-    size, large = 768, 1 << 23
-    a, x = np.ones((size, size), dtype), np.ones(large, dtype)
-    product, relu = np.empty_like(a), _dispatch.kernel("relu", x)
-    gemm, y = _dispatch.kernel("gemm", a), np.zeros_like(x)
+def _measured(dtype: str, threads: int, device: bool) -> Roofline:
+    size, large = (4096, 1 << 27) if device else (768, 1 << 23)
+    if device and cuda.is_simulated():
+        size, large = 16, 64
+    a: Any = np.ones((size, size), dtype)
+    x: Any = np.ones(large, dtype)
+    if device:
+        a, x = cuda.to_device(a), cuda.to_device(x)
+    product, relu = empty(a.shape, a.dtype, a), _dispatch.kernel("relu", x)
+    gemm, y = _dispatch.kernel("gemm", a), empty(x.shape, x.dtype, x)
+    y[...] = 0
+
+    def fastest(call: Callable[[], object]) -> float:
+        return min(timed(call, device) for _ in range(5))
+
     arguments = a, a, None, None, product, False, False, 1.0, 0.0, False
-    multiplied = _fastest(lambda: gemm(*arguments), 5)
-    moved = _fastest(lambda: relu(x, y), 5)
+    multiplied = fastest(lambda: gemm(*arguments))
+    moved = fastest(lambda: relu(x, y))
     return Roofline(2 * size**3 / multiplied, 2 * x.nbytes / moved)
 
 
-def roofline(dtype: np.dtype) -> Roofline:
-    """The limits of this machine for arrays of `dtype`."""
-    return _measured(dtype.name, get_num_threads())
+def roofline(like: Array) -> Roofline:
+    """The limits, for arrays of this dtype, of this machine or of the device."""
+    return _measured(like.dtype.name, get_num_threads(), on_device(like))

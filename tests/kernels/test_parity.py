@@ -12,7 +12,8 @@ from fastdl._kernels._table import BACKENDS, OPERATIONS
 from fastdl.errors import BackendUnavailableError
 
 KERNELS = [kernel for operation in OPERATIONS.values() for kernel in operation.kernels]
-OTHERS = [backend.name for backend in BACKENDS if backend.name != "reference"]
+OTHERS = [backend.name for backend in BACKENDS
+          if backend.device == "cpu" and backend.name != "reference"]
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

@@ -308,7 +308,8 @@ def test_a_refused_batch_norm_leaves_the_running_statistics(quiet):
 
 
 def test_unknown_backend():
-    with pytest.raises(ArgumentError, match=r"backend.*'fortran'.*auto, cython, numba, reference"):
+    with pytest.raises(ArgumentError,
+                       match=r"backend.*'fortran'.*auto, cython, numba, cuda, reference"):
         ops.relu(z(3), backend="fortran")
 
 

@@ -30,7 +30,9 @@ class ConvRule(Rule):
 
     @classmethod
     def followers(cls, plan: Planner, layer: Layer) -> Iterable[type[Layer]]:
-        return (Add, ReLU) if plan.training else (BatchNorm2d, Add, ReLU)
+        # Filters are folded by NumPy, so on the device batch norm stays what it is.
+        folds = not plan.training and not plan.on_device
+        return (BatchNorm2d, Add, ReLU) if folds else (Add, ReLU)
 
     @classmethod
     def fuses(cls, following: Layer) -> bool:
@@ -99,8 +101,8 @@ class ConvRule(Rule):
 
     def method(self, kernel: str, fused: str = "") -> str:
         """How the kernel computes, and what is fused into it."""
-        words = conv_method(kernel, self.x, self.weight, self.y, self.window, self.algorithm,
-                            self.y.channels_last)
+        words = "" if self.plan.on_device else conv_method(
+            kernel, self.x, self.weight, self.y, self.window, self.algorithm, self.y.channels_last)
         return ", ".join(filter(None, [words, fused]))
 
     def folded(self, node: Node, b: Value | None) -> tuple[Value, Value]:

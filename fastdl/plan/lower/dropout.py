@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..._kernels import _dispatch
 from ...layers.dropout import Dropout
+from ...ops._arrays import Array, empty
 from ...random import draw_seed
 from ..value import Value
 from .rule import Rule, lowers
@@ -26,9 +28,12 @@ class DropoutRule(Rule):
         self.active = plan.training and layer.training and layer.p > 0
         if not self.active:
             return x
-        self.mask = _Mask(_dispatch.kernel("dropout", plan.like), layer.p)
+        self.mask: Any = Mask(_dispatch.kernel("dropout", plan.like), layer.p)
         y = plan.new(x.shape, like=x)
-        plan.run("dropout", self.mask.forward, _pixels(x), _pixels(y))
+        if plan.on_device:              # where a seed is drawn before the run, not inside of it
+            self.mask = MaskOnDevice(self.mask, plan.like)
+            plan.before.append(self.mask.draw)
+        plan.run("dropout", self.mask.forward, _pixels(x), _pixels(y), able=True)
         return y
 
     def backward(self, dy: Value) -> None:
@@ -37,25 +42,44 @@ class DropoutRule(Rule):
         if self.active:
             dy = plan.laid_out(dy, x.channels_last)
             dx = plan.new(x.shape, like=x)
-            plan.run("dropout", self.mask.backward, _pixels(dy), _pixels(dx))
+            plan.run("dropout", self.mask.backward, _pixels(dy), _pixels(dx), able=True)
         plan.give(source, dx)
 
 
-class _Mask:
+class Mask:
     """The elements that one run drops."""
 
     def __init__(self, kernel: Callable[..., None], p: float) -> None:
-        self._kernel, self._p, self._seed = kernel, p, 0
+        self.kernel, self.p = kernel, p
+        self.seed: Any = 0
 
-    def forward(self, x: np.ndarray, y: np.ndarray) -> None:
-        self._seed = draw_seed()
+    def forward(self, x: Array, y: Array) -> None:
+        """Drop others than before."""
+        self.seed = draw_seed()
         self.backward(x, y)
 
-    def backward(self, dy: np.ndarray, dx: np.ndarray) -> None:
-        if self._p == 1:
+    def backward(self, dy: Array, dx: Array) -> None:
+        """Drop the same."""
+        if self.p == 1:
             dx.fill(0)
         else:
-            self._kernel(dy, dx, self._p, self._seed)
+            self.kernel(dy, dx, self.p, self.seed)
+
+
+class MaskOnDevice(Mask):
+    """The same in a graph, whose calls are fixed: the seed lies on the device, too."""
+
+    def __init__(self, mask: Mask, like: Array) -> None:
+        super().__init__(mask.kernel, mask.p)
+        self._array: Any = empty((1,), np.uint64, like)
+        self.seed = self._array, 0
+
+    def draw(self) -> None:
+        """The seed of the next run."""
+        self._array.copy_from(np.array([draw_seed()], np.uint64))
+
+    def forward(self, x: Array, y: Array) -> None:
+        self.backward(x, y)
 
 
 def _pixels(x: Value) -> Value:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._kernels import _dispatch
+from ...cuda import to_device, to_host
 from ...errors import ShapeError
 from ...losses import Loss, SoftmaxCrossEntropy
+from ...ops._arrays import Array, empty
 from ...ops.loss import checked_targets, mean_loss
 from ..value import Value
 
@@ -25,7 +28,11 @@ class LossRule:
         Of the next run; set by `take`.
     value, correct : float, int or None
         Of the last run: the loss, and how many samples were right.
+    kind
+        Of the targets: another kind means another kernel.
     """
+
+    kind: Hashable = None
 
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
@@ -47,13 +54,18 @@ class LossRule:
 
     def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
         """The step itself."""
-        plan.run(type(self.loss).__name__, self.run, y, dy)
+        self._on_device = plan.on_device
+        plan.run_alone(type(self.loss).__name__, self.run, y, dy)
 
-    def run(self, y: np.ndarray, dy: np.ndarray) -> None:
+    def run(self, y: Array, dy: Array) -> None:
         """Set `value` and `correct`, and fill `dy`."""
-        self.value, saved = self.loss.value(y, self.targets)
+        t = self.targets
+        if self._on_device and not isinstance(t, type(y)):
+            t = np.asarray(t)
+            t = to_device(t.astype(np.float32) if t.shape == y.shape else t)
+        self.value, saved = self.loss.value(y, t)
         dy[...] = self.loss.gradient(*saved)
-        self.correct = self.loss.count_correct(y, self.targets)
+        self.correct = self.loss.count_correct(to_host(y), to_host(self.targets))
 
 
 class SoftmaxCrossEntropyRule(LossRule):
@@ -64,11 +76,12 @@ class SoftmaxCrossEntropyRule(LossRule):
     def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
         if y.ndim != 2:
             raise ShapeError(f"softmax_cross_entropy: x must have 2 dimensions, got {y.shape}")
-        self._scores = y
+        self._scores, self._like = y, plan.like
         self._kernels = {
             suffix: _dispatch.kernel(f"softmax_cross_entropy{suffix}_with_gradient", plan.like)
             for suffix in ("", "_dense")}
-        plan.run("softmax_cross_entropy", self.run_kernel, y, plan.new(y.shape[:1]), dy)
+        plan.run("softmax_cross_entropy", self.run_kernel, y, plan.new(y.shape[:1]), dy,
+                 able=True)
 
     def take(self, t: Any) -> None:
         t = self.loss.smoothed(self._scores, t)
@@ -80,6 +93,41 @@ class SoftmaxCrossEntropyRule(LossRule):
         self.correct = self.loss.count_correct(y, self.targets)
 
 
-def loss_rule(loss: Loss) -> LossRule:
+class SoftmaxCrossEntropyOnDevice(SoftmaxCrossEntropyRule):
+    """Targets are copied there; what a run gave is copied back only when somebody asks."""
+
+    def __init__(self, loss: SoftmaxCrossEntropy) -> None:
+        self.loss = loss
+        self._copies: dict[Hashable, Any] = {}
+
+    def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
+        super().add_step(plan, y, dy)
+        self._losses = empty(y.shape[:1], np.float32, plan.like)
+
+    def take(self, t: Any) -> None:
+        super().take(t)
+        self.kind = self._suffix
+        if self.kind not in self._copies:
+            self._copies[self.kind] = empty(self.targets.shape, self.targets.dtype, self._like)
+        self._copies[self.kind].copy_from(self.targets)
+
+    def run_kernel(self, y: Array, losses: Array, dy: Array) -> None:
+        self._kernels[self._suffix](y, self._copies[self.kind], dy, self._losses, 1.0 / len(y))
+
+    @property
+    def value(self) -> float:           # type: ignore[override]
+        """The loss of the last run."""
+        return mean_loss(self._losses)
+
+    @property
+    def correct(self) -> int | None:    # type: ignore[override]
+        """How many samples the last run had right."""
+        scores = self._scores.resolve()
+        return self.loss.count_correct(to_host(scores), to_host(self.targets))
+
+
+def loss_rule(loss: Loss, on_device: bool) -> LossRule:
     """The rule of a loss."""
-    return (SoftmaxCrossEntropyRule if type(loss) is SoftmaxCrossEntropy else LossRule)(loss)
+    if type(loss) is not SoftmaxCrossEntropy:
+        return LossRule(loss)
+    return (SoftmaxCrossEntropyOnDevice if on_device else SoftmaxCrossEntropyRule)(loss)

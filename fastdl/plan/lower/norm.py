@@ -71,8 +71,7 @@ class BatchNormRule(Rule):
         if layer.params:
             self.weight, bias = (plan.parameter(layer, name) for name in ("weight", "bias"))
         else:
-            self.weight = plan.constant(np.ones(C, plan.dtype))
-            bias = plan.constant(np.zeros(C, plan.dtype))
+            self.weight, bias = plan.filled(C, 1), plan.filled(C, 0)
         y = plan.new(x.shape, like=x)
         residual = self.residual_like(y)
         maps = [None if v is None else _by_channel(v) for v in (x, residual, y)]
@@ -84,7 +83,7 @@ class BatchNormRule(Rule):
                       self.mean, self.rstd, layer.momentum, layer.eps, self.cap, moments,
                       notes=self.notes())
             if "num_batches_tracked" in layer.buffers:
-                plan.run_together("count", _count, plan.parameter(layer, "num_batches_tracked"))
+                self.count(plan.parameter(layer, "num_batches_tracked"))
         else:
             plan.call("batch_norm_inference", maps[0], self.weight, bias, *running, maps[1],
                       maps[2], layer.eps, self.cap, notes=self.notes())
@@ -92,6 +91,13 @@ class BatchNormRule(Rule):
                 plan.run("reciprocal", _reciprocal, running[1], layer.eps, self.rstd)
         self.y = y
         return y
+
+    def count(self, batches: Value) -> None:
+        """One more, at each run; the number is the host's, also where the network is not."""
+        if self.plan.on_device:
+            self.plan.before.append(lambda: _count([batches.resolve()]))
+        else:
+            self.plan.run_together("count", _count, batches)
 
     def backward(self, dy: Value) -> None:
         plan, layer, x = self.plan, self.layer, self.x

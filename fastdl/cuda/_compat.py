@@ -1,0 +1,135 @@
+"""Everything from numba-cuda and NVIDIA's bindings that fastdl uses: nothing else imports them.
+
+Importing this file needs the package numba-cuda, and no GPU. With NUMBA_ENABLE_CUDASIM=1 kernels
+run in numba's simulator, and `SIMULATED` says so.
+"""
+
+import importlib
+import importlib.util
+import warnings
+from typing import Any
+
+if importlib.util.find_spec("numba_cuda") is None:
+    raise ModuleNotFoundError("the package numba-cuda is not installed", name="numba_cuda")
+
+import numba.cuda
+from numba.cuda.core import config as _config
+
+# numba's own annotations know nothing of what these mean in a kernel.
+cuda: Any = numba.cuda
+types: Any = numba.cuda.types
+bindings: Any = None
+SIMULATED = bool(_config.ENABLE_CUDASIM)
+
+if not SIMULATED:
+    bindings = importlib.import_module("cuda.bindings.driver")
+    ir, cgutils, _extending = map(importlib.import_module, (
+        "llvmlite.ir", "numba.cuda.cgutils", "numba.cuda.extending"))
+    intrinsic = _extending.intrinsic
+
+# What parameters of kernels may be.
+floats = types.CPointer(types.float32)
+ints = types.CPointer(types.int32)
+longs = types.CPointer(types.int64)
+ulongs = types.CPointer(types.uint64)
+octets = types.CPointer(types.uint8)
+float32, int32, int64, uint64 = types.float32, types.int32, types.int64, types.uint64
+
+__all__ = ["SIMULATED", "bindings", "compile_ptx", "cuda", "float32", "floats", "int32", "int64",
+           "ints", "load4", "longs", "octets", "pointer_to_floats", "store4", "uint64", "ulongs",
+           "version"]
+
+
+def version() -> str:
+    """Of numba-cuda."""
+    from numba_cuda import __version__
+
+    return __version__
+
+
+def compile_ptx(function: Any, parameters: Any, capability: tuple[int, int], threads: int,
+                blocks: int) -> str:
+    """PTX of a kernel for a compute capability, by numba; needs NVIDIA's NVVM, and no GPU.
+
+    Parameters
+    ----------
+    parameters : its parameters' types
+    threads, blocks : of a block, and the least number of blocks that a multiprocessor can hold
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ptx, _ = cuda.compile_ptx(function, tuple(parameters), cc=capability,
+                                  launch_bounds=(threads, blocks))
+    return ptx
+
+
+# ---- access to four numbers at once, and pointers that are data ----
+
+if SIMULATED:
+    import ctypes
+
+    import numpy as np
+
+    def load4(p, i):
+        """Elements i … i + 3."""
+        assert i % 4 == 0, "not aligned"
+        return p[i], p[i + 1], p[i + 2], p[i + 3]
+
+    def store4(p, i, v):
+        """Store them."""
+        assert i % 4 == 0, "not aligned"
+        for k in range(4):
+            p[i + k] = v[k]
+
+    def pointer_to_floats(address):
+        """What lies at an address."""
+        return np.ctypeslib.as_array((ctypes.c_float * (1 << 20)).from_address(int(address)))
+else:
+    _FOUR = ir.VectorType(ir.FloatType(), 4)
+
+    def _as_vector(context, builder, kind, value, index):
+        """A pointer to four floats at `index` of a pointer or an array in shared memory."""
+        if not isinstance(kind, types.CPointer):
+            value = context.make_array(kind)(context, builder, value=value).data
+        address = builder.gep(value, [index])
+        return builder.bitcast(address, _FOUR.as_pointer(address.type.addrspace))
+
+    def _lane(k):
+        return ir.Constant(ir.IntType(32), k)
+
+    @intrinsic
+    def load4(_, p, i):
+        """Elements i … i + 3 by one instruction; their address is a multiple of 16 bytes."""
+        signature = types.UniTuple(types.float32, 4)(p, types.intp)
+
+        def generate(context, builder, signature, arguments):
+            address = _as_vector(context, builder, signature.args[0], *arguments)
+            four = builder.load(address, align=16)
+            return cgutils.pack_array(builder, [builder.extract_element(four, _lane(k))
+                                                for k in range(4)])
+
+        return signature, generate
+
+    @intrinsic
+    def store4(_, p, i, v):
+        """Store four by one instruction."""
+        signature = types.none(p, types.intp, types.UniTuple(types.float32, 4))
+
+        def generate(context, builder, signature, arguments):
+            p, i, v = arguments
+            address = _as_vector(context, builder, signature.args[0], p, i)
+            four = ir.Constant(_FOUR, ir.Undefined)
+            for k in range(4):
+                four = builder.insert_element(four, builder.extract_value(v, k), _lane(k))
+            builder.store(four, address, align=16)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    @intrinsic
+    def pointer_to_floats(_, address):
+        """An address from a table, as a pointer."""
+        def generate(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return floats(types.int64), generate
