@@ -7,6 +7,7 @@ stream, in order; copies to the host wait for it. Addresses are integers.
 from __future__ import annotations
 
 import ctypes
+import sys
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -200,6 +201,8 @@ class Simulator:
     limit = 1 << 28                     # bytes, so that running out of them can be tested
 
     def __init__(self) -> None:
+        # Numba's simulator waits for its threads in a loop, which must not hold the interpreter.
+        sys.setswitchinterval(1e-5)
         self._memory: dict[int, np.ndarray] = {}
         self._recording: list[tuple[Any, ...]] | None = None
 

@@ -13,8 +13,8 @@ layers = fd.layers
 def network():
     fd.seed(3)
     return fd.Sequential(
-        layers.Conv2d(1, 4, 3, padding=1, bias=False), layers.BatchNorm2d(4), layers.ReLU(),
-        layers.MaxPool2d(2), layers.Flatten(), layers.Dropout(0.3), layers.Linear(16, 3))
+        layers.Conv2d(1, 2, 3, padding=1, bias=False), layers.BatchNorm2d(2), layers.ReLU(),
+        layers.MaxPool2d(2), layers.Flatten(), layers.Dropout(0.3), layers.Linear(8, 3))
 
 
 @pytest.fixture
