@@ -39,6 +39,7 @@ from .errors import (
     GraphError,
     ShapeError,
 )
+from .graph import training_only
 from .history import History
 from .layers import (
     Layer,
@@ -69,5 +70,5 @@ __all__ = [
     "explain", "flatten", "get_conv_algorithm", "get_num_threads", "initializers", "layers",
     "leaky_relu", "losses", "mean", "models", "multiply", "ops", "optimizers", "random", "relu",
     "relu6", "seed", "set_backend", "set_conv_algorithm", "set_num_threads", "show_config",
-    "sigmoid", "softmax", "tanh", "transforms", "use_backend",
+    "sigmoid", "softmax", "tanh", "training_only", "transforms", "use_backend",
 ]

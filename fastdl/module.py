@@ -38,6 +38,8 @@ class _Traced(NamedTuple):
     graph: Graph
     paths: dict[Layer, str]
     plans: Plans
+    inference: Graph            # without the outputs that are for training alone
+    inference_plans: Plans
 
 
 class ParameterDict(dict):
@@ -206,13 +208,25 @@ class Module:
                 self._trace = old._replace(structure=_structure_now)    # others were changed
             else:
                 self._take_in(graph)
-                self._trace = _Traced(_structure_now, graph, paths, Plans(graph, paths))
+                plans, inference = Plans(graph, paths), graph.for_inference()
+                self._trace = _Traced(_structure_now, graph, paths, plans, inference,
+                                      plans if inference is graph else Plans(inference, paths))
         return self._trace
 
     @property
+    def inference_graph(self) -> Graph:
+        """The same without what is for training alone: auxiliary outputs, and what they need."""
+        return self._traced().inference
+
+    @property
     def plans(self) -> Plans:
-        """The plans that `predict` and `Trainer` run."""
+        """The plans that `Trainer` runs."""
         return self._traced().plans
+
+    @property
+    def inference_plans(self) -> Plans:
+        """The plans that `predict` runs."""
+        return self._traced().inference_plans
 
     def as_inputs(self, *arrays: Any) -> list[np.ndarray]:
         """What the graph is run on: floating ones in the parameters' dtype."""
@@ -248,11 +262,14 @@ class Module:
     def forward(self, *inputs: Any) -> Any:
         """Run on arrays and remember what `backward` needs.
 
-        Floating inputs are converted to the parameters' dtype.
+        Floating inputs are converted to the parameters' dtype. Outputs that are for training alone
+        are there in training mode.
         """
-        graph, xs = self.graph, self.as_inputs(*inputs)
+        trace, xs = self._traced(), self.as_inputs(*inputs)
+        graph, plans = ((trace.graph, trace.plans) if self.training
+                        else (trace.inference, trace.inference_plans))
         outputs, tape = graph.forward(xs)
-        self.plans.learn(xs, tape.seen)
+        plans.learn(xs, tape.seen)
         self._run = (graph, tape)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
@@ -296,7 +313,7 @@ class Module:
 
     def _infer(self, xs: list[np.ndarray]) -> list[np.ndarray]:
         """Outputs for one batch, planned where that can be."""
-        graph, plans = self.graph, self.plans
+        graph, plans = self.inference_graph, self.inference_plans
         with plans.lock:
             if (plan := plans.get(xs)) is not None:
                 plan.feed(xs)

@@ -20,7 +20,7 @@ from .join import Add, Concat, Mean, Multiply, add, concat, mean, multiply
 from .layer import Layer
 from .linear import Linear
 from .norm import BatchNorm1d, BatchNorm2d
-from .pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from .pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from .shape import Flatten, flatten
 
 __all__ = [

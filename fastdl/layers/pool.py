@@ -101,3 +101,15 @@ class GlobalMaxPool2d(Layer):
     def grad(self, dy: np.ndarray, saved: Any) -> Any:
         argmax, x_shape = saved
         return (ops.global_max_pool2d_backward(dy, argmax, x_shape),), {}
+
+
+class AdaptiveAvgPool2d(Layer):
+    def __init__(self, output_size): self.output_size = output_size
+    def apply(self, inputs, params, training):
+        (x,) = inputs; n=self.output_size; H,W=x.shape[2:]
+        M=[[1.0*(( i*S)//n<=j<-(-((i+1)*S)//n))/(-(-((i+1)*S)//n)-(i*S)//n) for j in range(S)] for S in (H,) for i in range(n)]
+        A=np.array(M,x.dtype); B=np.array([[1.0*(( i*W)//n<=j<-(-((i+1)*W)//n))/(-(-((i+1)*W)//n)-(i*W)//n) for j in range(W)] for i in range(n)],x.dtype)
+        return np.ascontiguousarray(A@x@B.T), (A,B)
+    def grad(self, dy, saved):
+        A,B=saved
+        return (np.ascontiguousarray(A.T@dy@B),), {}
