@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
 from .graph import Graph, Node, Tape
 from .layers.layer import Layer, positive, write_into
 from .plan import Plans
+from .summary import Text, summarize
 
 # Counts changes to the structure of any module; a graph traced before the last one is stale.
 _structure = itertools.count(1)
@@ -323,6 +325,48 @@ class Module:
         plans.learn(xs, tape.seen)
         return outputs
 
+    # ---- looking ----
+
+    def summary(self, shape: tuple[int, ...]) -> Text:
+        """Layers with the shapes of their outputs, parameters, arithmetic and memory, as a table.
+
+        What is for training alone (auxiliary outputs) is left out.
+
+        Parameters
+        ----------
+        shape : of a batch of inputs; a list of shapes for several inputs
+
+        >>> from fastdl.layers import Linear, ReLU
+        >>> Sequential(Linear(4, 8), ReLU(), Linear(8, 2)).summary((10, 4))
+        Sequential on float32 (10, 4)
+        layer  kind    output  parameters    MFLOP       MB
+        0      Linear    10×8          40  0.00064  0.00032
+        1      ReLU      10×8                       0.00032
+        2      Linear    10×2          18  0.00032    8e-05
+        58 parameters, 0.000232 MB; arithmetic 9.6e-07 GFLOP; outputs 0.00072 MB, of which
+        inference needs ... MB at a time
+        """
+        return summarize(self, shape)
+
+    def draw(self, path: str | PathLike[str], shape: tuple[int, ...] | None = None) -> None:
+        """Draw the architecture: an SVG, PNG or PDF by Graphviz, or its own ``.dot`` without it.
+
+        Parameters
+        ----------
+        path : file to write; its suffix says what
+        shape : of a batch of inputs; the shapes of all outputs are written beside the arrows then
+
+        Raises
+        ------
+        ArgumentError
+            for another suffix
+        ImportError
+            when Graphviz is not installed; it says how to have it
+        """
+        from .drawing import draw
+
+        draw(self, path, shape)
+
     # ---- saving ----
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -353,7 +397,9 @@ class Module:
         own = self._state()
         problems = []
         if strict:
-            problems += [f"missing {name}" for name in own if name not in state]
+            # Files from before PyTorch 0.4.1 lack the count of batches; PyTorch lets it be, too.
+            problems += [f"missing {name}" for name in own if name not in state
+                         and not name.endswith("num_batches_tracked")]
             problems += [f"unexpected {name}" for name in state if name not in own]
         new = {name: np.asarray(state[name]) for name in own if name in state}
         problems += [f"{name} is {value.shape}, expected {own[name].shape}"
@@ -374,10 +420,38 @@ class Module:
         """
         files.write_tensors(path, self._state(), {"fastdl": json.dumps(about)})
 
-    def load(self, path: str | PathLike[str]) -> None:
-        """Read the state dict that `save` wrote."""
-        tensors, _ = files.read_tensors(path)
-        self.load_state_dict(tensors)
+    def load(self, path: str | PathLike[str], strict: bool = True) -> None:
+        """Read a state dict: one that `save` wrote, or a file of PyTorch's, such as torchvision's.
+
+        Parameters
+        ----------
+        path : a safetensors file; with the suffix ``.pth`` or ``.pt``, what ``torch.save`` wrote.
+            The latter is read without PyTorch, and refused if it holds anything but tensors.
+        strict : as of `load_state_dict`
+
+        Raises
+        ------
+        CheckpointError
+            when the file cannot be read, or does not fit; nothing is changed then
+        """
+        if os.fspath(path).endswith((".pth", ".pt")):
+            from . import torch_files
+
+            tensors = torch_files.read_state_dict(path)
+        else:
+            tensors, _ = files.read_tensors(path)
+        self.load_state_dict(tensors, strict)
+
+    def to_torch_state_dict(self) -> dict[str, Any]:
+        """Copies of all parameters and buffers as PyTorch's tensors.
+
+        The same architecture in PyTorch takes them by ``load_state_dict``.
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise ImportError("to_torch_state_dict needs PyTorch: pip install torch") from error
+        return {name: torch.from_numpy(array) for name, array in self.state_dict().items()}
 
     def __repr__(self) -> str:
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ")

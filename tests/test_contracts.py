@@ -16,7 +16,7 @@ PACKAGE = Path(fastdl.__file__).parent
 
 # From the ground up (docs/architecture.md): a file imports from its own floor and those below.
 FLOORS = [
-    {"errors", "random", "files", "pictures"},
+    {"errors", "random", "files", "torch_files", "pictures"},
     {"_kernels"},
     {"backend"},
     {"ops"},
@@ -24,6 +24,8 @@ FLOORS = [
     {"layers"},
     {"graph"},
     {"plan"},
+    {"summary"},
+    {"drawing"},
     {"module"},
     {"datasets", "transforms", "models"},
     {"history", "loader"},

@@ -13,7 +13,8 @@ reaches every layer directly. Batch norm and ReLU come before the convolution.
 | densenet_bc100, growth rate 12, for CIFAR (table 2) | 769,162 | 0.59 for 32 × 32 |
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..graph import Node
@@ -160,6 +161,11 @@ class DenseNet(Module):
 
     def connect(self, x: Node) -> Node:
         return self.classifier(flatten(self.avgpool(self.features(x))))
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """As of `Module`; files from before PyTorch 0.4 have ``norm.1`` for ``norm1``."""
+        super().load_state_dict({re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", name): w
+                                 for name, w in state.items()}, strict)
 
 
 @register

@@ -102,7 +102,7 @@ def columns(rows: Sequence[Iterable[str]]) -> list[str]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        float(text.replace(",", ""))
     except ValueError:
         return False
     return True
