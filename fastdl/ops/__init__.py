@@ -5,6 +5,12 @@ docstring says so. Errors are raised before any kernel runs.
 """
 
 from .activation import (
+    gelu,
+    gelu_backward,
+    hardsigmoid,
+    hardsigmoid_backward,
+    hardswish,
+    hardswish_backward,
     leaky_relu,
     leaky_relu_backward,
     relu,
@@ -13,6 +19,8 @@ from .activation import (
     relu_backward,
     sigmoid,
     sigmoid_backward,
+    silu,
+    silu_backward,
     softmax,
     softmax_backward,
     tanh,
@@ -24,7 +32,7 @@ from .dropout import dropout, dropout_backward
 from .gemm import gemm, linear, linear_backward
 from .im2col import col2im, im2col
 from .image import crop_mirror_normalize
-from .join import add, concat, multiply, split
+from .join import add, concat, multiply, multiply_backward, split
 from .layout import to_channels_last, to_planes
 from .loss import (
     binary_cross_entropy,
@@ -64,12 +72,14 @@ __all__ = [
     "avg_pool2d_backward", "batch_norm", "batch_norm_backward", "binary_cross_entropy",
     "binary_cross_entropy_backward", "col2im", "concat", "conv2d", "conv2d_backward",
     "crop_mirror_normalize", "cross_entropy", "cross_entropy_backward", "dropout",
-    "dropout_backward", "gemm", "global_avg_pool2d", "global_avg_pool2d_backward",
-    "global_max_pool2d", "global_max_pool2d_backward", "im2col", "leaky_relu",
-    "leaky_relu_backward", "linear", "linear_backward", "max_pool2d", "max_pool2d_backward",
-    "momentum_update", "mse", "mse_backward", "multiply", "nadam_update", "nesterov_update",
-    "relu", "relu6", "relu6_backward", "relu_backward", "rmsprop_update", "sgd_update",
-    "sigmoid", "sigmoid_backward", "softmax", "softmax_backward", "softmax_cross_entropy",
+    "dropout_backward", "gelu", "gelu_backward", "gemm", "global_avg_pool2d",
+    "global_avg_pool2d_backward", "global_max_pool2d", "global_max_pool2d_backward",
+    "hardsigmoid", "hardsigmoid_backward", "hardswish", "hardswish_backward", "im2col",
+    "leaky_relu", "leaky_relu_backward", "linear", "linear_backward", "max_pool2d",
+    "max_pool2d_backward", "momentum_update", "mse", "mse_backward", "multiply",
+    "multiply_backward", "nadam_update", "nesterov_update", "relu", "relu6", "relu6_backward",
+    "relu_backward", "rmsprop_update", "sgd_update", "sigmoid", "sigmoid_backward", "silu",
+    "silu_backward", "softmax", "softmax_backward", "softmax_cross_entropy",
     "softmax_cross_entropy_backward", "softmax_cross_entropy_with_gradient", "split", "tanh",
     "tanh_backward", "to_channels_last", "to_planes",
 ]

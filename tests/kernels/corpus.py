@@ -143,6 +143,31 @@ case("add", "channels-last", sum_of,
      {"a": channels_last(normal(2, 5, 6, 7)), "b": channels_last(normal(2, 5, 6, 7))})
 
 
+def product_of(backend, a, b):
+    return ops.multiply(a, b, backend=backend)
+
+
+for name, shape in SHAPES.items():
+    case("multiply", name, product_of, {"a": normal(*shape), "b": normal(*shape)})
+case("multiply", "NaN and infinities", product_of,
+     {"a": poisoned(normal(60)), "b": poisoned(normal(60))})
+case("multiply", "channels-last", product_of,
+     {"a": channels_last(normal(2, 5, 6, 7)), "b": channels_last(normal(2, 5, 6, 7))})
+
+for name, shape in {"typical": (2, 3, 4, 5), "empty batch": (0, 3, 2, 2),
+                    "one channel": (3, 1, 5, 4), "row": (2, 37, 131),
+                    "many channels": (2, 150, 3, 5), "odd": (3, 19, 7, 9),
+                    "volume": (2, 3, 4, 5, 6), "large": (3, 70, 41, 40)}.items():
+    for layout in (np.asarray, channels_last):
+        title = f"{name}, channels-last" if layout is channels_last else name
+        arrays = {"a": layout(normal(*shape)), "b": normal(*shape[:2], *(1,) * (len(shape) - 2))}
+        case("scale_maps", title, product_of, arrays)
+        case("scale_maps_backward", title, ops.multiply_backward,
+             arrays | {"dy": layout(normal(*shape))}, terms=np.prod(shape[2:]) + 1)
+case("scale_maps", "NaN and infinities", product_of,
+     {"a": poisoned(normal(2, 3, 4, 5)), "b": normal(2, 3, 1, 1)})
+
+
 def concatenated(backend, axis=1, **arrays):
     return ops.concat(list(arrays.values()), axis, backend=backend)
 
@@ -570,6 +595,37 @@ for kernel, saved, options in [("relu", "y", {}), ("relu6", "y", {}),
          {"dy": poisoned(normal(5, 31)), saved: uniform(5, 31)}, **options)
     case(f"{kernel}_backward", "special values saved", backward,
          {"dy": normal(len(SIGNS)), saved: SIGNS}, **options)
+
+# Of SiLU and GELU, x times what exp gives: the product may be a normal number where exp's result is
+# subnormal, which is 0 on native backends, so the tests stop before. A tail of the normal
+# distribution is as uncertain as x squared, and slopes cancel where the function is lowest: those
+# errors are relative to the largest value.
+TAIL, STEEP = np.linspace(-12.5, -5, 311), np.concatenate([np.linspace(-80, 120, 1201), [1e30]])
+for kernel, saved, terms, extremes in [
+        ("silu", "x", 3, {"steep": (STEEP, 1)}),
+        ("hardsigmoid", "y", 1, {"steep": (EXTREME, 1)}),
+        ("hardswish", "x", 1, {"steep": (EXTREME, 1)}),
+        ("gelu", "x", 3, {"steep": (STEEP[STEEP > -5], 25), "tail": (TAIL, 160)}),
+        ("gelu_tanh", "x", 3, {"steep": (np.linspace(-4, 40, 1201), 20)})]:
+    options = {"approximate": "tanh"} if kernel == "gelu_tanh" else {}
+    name = kernel.removesuffix("_tanh")
+    forward, backward = getattr(ops, name), getattr(ops, f"{name}_backward")
+    relative = terms if name == "gelu" else 1
+    for title, shape in SHAPES.items():
+        case(kernel, title, forward, {"x": normal(*shape)}, terms=relative, **options)
+        case(f"{kernel}_backward", title, backward,
+             {"dy": normal(*shape), saved: 3 * normal(*shape)}, terms=terms, **options)
+    for title, (x, condition) in extremes.items():
+        case(kernel, title, forward, {"x": x}, terms=condition, **options)
+        case(f"{kernel}_backward", title, backward, {"dy": np.ones(len(x)), saved: x},
+             terms=max(terms, condition), **options)
+    # Infinities that this strews into x meet a factor of 0.
+    case(kernel, "NaN and infinities", forward, {"x": poisoned(normal(5, 31))}, terms=relative,
+         **options)
+    case(f"{kernel}_backward", "NaN and infinities in dy", backward,
+         {"dy": poisoned(normal(5, 31)), saved: uniform(5, 31)}, terms=terms, **options)
+    case(f"{kernel}_backward", "special values saved", backward,
+         {"dy": normal(len(SIGNS)), saved: SIGNS}, terms=terms, **options)
 
 SOFTMAX = {
     "typical": normal(4, 7), "one column": normal(5, 1), "empty batch": normal(0, 4),

@@ -8,7 +8,8 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
-        FD_copy_maps, FD_copy_matrix, FD_add, FD_column_sums
+        FD_copy_maps, FD_copy_matrix, FD_add, FD_multiply_elements, FD_column_sums
+        FD_scale_maps, FD_scale_maps_backward
         FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
@@ -27,6 +28,9 @@ cdef extern from "fastdl_native.h" nogil:
         FD_relu, FD_relu_backward, FD_relu6, FD_relu6_backward
         FD_leaky_relu, FD_leaky_relu_backward
         FD_sigmoid, FD_sigmoid_backward, FD_tanh, FD_tanh_backward
+        FD_silu, FD_silu_backward, FD_hardsigmoid, FD_hardsigmoid_backward
+        FD_hardswish, FD_hardswish_backward
+        FD_gelu, FD_gelu_backward, FD_gelu_tanh, FD_gelu_tanh_backward
         FD_softmax, FD_softmax_backward
         FD_softmax_cross_entropy, FD_softmax_cross_entropy_backward
         FD_softmax_cross_entropy_with_gradient
@@ -186,6 +190,19 @@ cdef extern from "fastdl_native.h" nogil:
         Py_ssize_t rows, columns, x_row, y_row
         bint stream
         Py_ssize_t parts
+
+    ctypedef struct fd_scale_args:
+        const void *x
+        const void *s
+        const void *dy
+        void *y
+        void *ds
+        Py_ssize_t N, C, L
+        bint channels_last, stream
+        Py_ssize_t parts
+
+    enum:
+        FD_SCALE_BLOCK
 
     ctypedef struct fd_loss_args:
         Py_ssize_t columns

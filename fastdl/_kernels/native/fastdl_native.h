@@ -219,6 +219,17 @@ typedef struct {
     int stream;                         /* y past the caches; not softmax */
 } fd_activation_args;
 
+/* Maps (N, C, L), or (N, L, C) in memory, times a factor for each map. */
+typedef struct {
+    const void *x, *s, *dy;
+    void *y, *ds;                       /* y, or dx */
+    ptrdiff_t N, C, L;
+    int channels_last, stream;          /* y past the caches */
+    ptrdiff_t parts;                    /* of the pixels of an image, channels-last */
+} fd_scale_args;
+
+#define FD_SCALE_BLOCK 64               /* channels that are an item on the way back */
+
 typedef struct {
     ptrdiff_t columns;
     const void *x, *t;

@@ -176,6 +176,7 @@ static inline void K(fill)(T *out, ptrdiff_t count, T value)
 #include "kernel_activation.h"
 #include "kernel_layout.h"
 #include "kernel_join.h"
+#include "kernel_scale.h"
 #include "kernel_sums.h"
 #include "kernel_loss.h"
 #include "kernel_dropout.h"
