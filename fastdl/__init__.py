@@ -15,6 +15,7 @@ from . import (
     layers,
     losses,
     models,
+    onnx,
     ops,
     optimizers,
     random,
@@ -73,7 +74,7 @@ __all__ = [
     "Sequential", "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors",
     "explain", "flatten", "gelu", "get_conv_algorithm", "get_num_threads", "hardsigmoid",
     "hardswish", "initializers", "layers", "leaky_relu", "losses", "mean", "models", "multiply",
-    "ops", "optimizers", "random", "relu", "relu6", "seed", "set_backend", "set_conv_algorithm",
-    "set_num_threads", "show_config", "sigmoid", "silu", "softmax", "tanh", "training_only",
-    "transforms", "use_backend",
+    "onnx", "ops", "optimizers", "random", "relu", "relu6", "seed", "set_backend",
+    "set_conv_algorithm", "set_num_threads", "show_config", "sigmoid", "silu", "softmax",
+    "tanh", "training_only", "transforms", "use_backend",
 ]

@@ -27,7 +27,7 @@ FLOORS = [
     {"summary"},
     {"drawing"},
     {"module"},
-    {"datasets", "transforms", "models"},
+    {"datasets", "transforms", "models", "onnx"},
     {"history", "loader"},
     {"trainer"},
     {"dropin", "cli", "benchmark", "__main__"},
