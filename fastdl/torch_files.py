@@ -1,10 +1,10 @@
 """Reading PyTorch's files of weights without PyTorch, and without trusting them.
 
-``torch.save`` writes a pickle, and a pickle may run any code. The reader here knows the few names of
-which state dicts are made, builds arrays from them, and refuses everything else.
+``torch.save`` writes a pickle, and a pickle may run any code. The reader here knows the few names
+of which state dicts are made, builds arrays from them, and refuses everything else.
 
-Two formats are read. Since PyTorch 1.6 a file is a zip archive: ``data.pkl`` is the pickle, in which
-storages are named, and ``data/0``, ``data/1``, … are their bytes. Files from before (many of
+Two formats are read. Since PyTorch 1.6 a file is a zip archive: ``data.pkl`` is the pickle, in
+which storages are named, and ``data/0``, ``data/1``, … are their bytes. Files from before (many of
 torchvision's) are five pickles in a row, then the storages, each behind its length.
 """
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..ops._arrays import Pair
+from ..ops._arrays import Pair, pair
 from .layer import Layer
 
 
@@ -104,12 +104,33 @@ class GlobalMaxPool2d(Layer):
 
 
 class AdaptiveAvgPool2d(Layer):
-    def __init__(self, output_size): self.output_size = output_size
-    def apply(self, inputs, params, training):
-        (x,) = inputs; n=self.output_size; H,W=x.shape[2:]
-        M=[[1.0*(( i*S)//n<=j<-(-((i+1)*S)//n))/(-(-((i+1)*S)//n)-(i*S)//n) for j in range(S)] for S in (H,) for i in range(n)]
-        A=np.array(M,x.dtype); B=np.array([[1.0*(( i*W)//n<=j<-(-((i+1)*W)//n))/(-(-((i+1)*W)//n)-(i*W)//n) for j in range(W)] for i in range(n)],x.dtype)
-        return np.ascontiguousarray(A@x@B.T), (A,B)
-    def grad(self, dy, saved):
-        A,B=saved
-        return (np.ascontiguousarray(A.T@dy@B),), {}
+    """Means of windows, (N, C, H, W) to (N, C, OH, OW) for any size; PyTorch's.
+
+    Parameters
+    ----------
+    output_size : int, or (height, width)
+    """
+
+    def __init__(self, output_size: Pair) -> None:
+        self.output_size = output_size
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        rows, columns = (_means(n, m, x.dtype) for n, m in zip(
+            x.shape[2:], pair("AdaptiveAvgPool2d", "output_size", self.output_size, 1),
+            strict=True))
+        return np.ascontiguousarray(rows @ x @ columns.T), (rows, columns)
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        rows, columns = saved
+        return (np.ascontiguousarray(rows.T @ dy @ columns),), {}
+
+
+def _means(n: int, m: int, dtype: np.dtype) -> np.ndarray:
+    """The matrix that takes m means of n numbers."""
+    means = np.zeros((m, n), dtype)
+    for i in range(m):
+        first, end = i * n // m, -(-(i + 1) * n // m)
+        means[i, first:end] = 1 / (end - first)
+    return means

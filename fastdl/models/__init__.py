@@ -5,19 +5,24 @@ from ._registry import names as list  # noqa: A004 - the public name, as in fd.m
 from .alexnet import AlexNet, alexnet
 from .cifar_net import CifarNet, cifar_net
 from .deep_convnet import DeepConvNet, deep_convnet
-from .densenet import (
-    DenseNet,
-    densenet121,
-    densenet161,
-    densenet169,
-    densenet201,
-    densenet_bc100,
-)
+from .densenet import DenseNet, densenet121, densenet161, densenet169, densenet201, densenet_bc100
 from .googlenet import GoogLeNet, googlenet
 from .inception_v3 import Inception3, inception_v3
+from .lenet import LeNet5, lenet5
 from .mlp import mlp
 from .mnist_net import MnistNet, mnist_net
+from .mobilenet_v1 import MobileNetV1, mobilenet_v1
 from .mobilenet_v2 import MobileNetV2, mobilenet_v2
+from .mobilenet_v3 import MobileNetV3, mobilenet_v3_large, mobilenet_v3_small
+from .preact_resnet import preact_resnet, preact_resnet110, preact_resnet164, preact_resnet1001
+from .pyramidnet import (
+    pyramidnet,
+    pyramidnet110_a48,
+    pyramidnet110_a84,
+    pyramidnet110_a270,
+    pyramidnet164_a270,
+    pyramidnet272_a200,
+)
 from .resnet import (
     ResNet,
     resnet18,
@@ -30,6 +35,36 @@ from .resnet import (
     wide_resnet50_2,
     wide_resnet101_2,
 )
+from .resnet_cifar import (
+    SmallResNet,
+    resnet20,
+    resnet32,
+    resnet44,
+    resnet56,
+    resnet110,
+    resnet_cifar,
+)
+from .ror import RoR, ror3_110
+from .senet import se_resnet18, se_resnet50, se_resnet110
 from .simple_convnet import SimpleConvNet, simple_convnet
 from .squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
 from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
+from .wide_resnet import wide_resnet, wrn_16_8, wrn_28_10, wrn_40_4
+from .xception import Xception, xception
+
+__all__ = [
+    "VGG", "AlexNet", "CifarNet", "DeepConvNet", "DenseNet", "GoogLeNet", "Inception3", "LeNet5",
+    "MnistNet", "MobileNetV1", "MobileNetV2", "MobileNetV3", "ResNet", "RoR", "SimpleConvNet",
+    "SmallResNet", "SqueezeNet", "Xception", "alexnet", "cifar_net", "create", "deep_convnet",
+    "densenet121", "densenet161", "densenet169", "densenet201", "densenet_bc100", "googlenet",
+    "inception_v3", "lenet5", "list", "mlp", "mnist_net", "mobilenet_v1", "mobilenet_v2",
+    "mobilenet_v3_large", "mobilenet_v3_small", "names", "preact_resnet", "preact_resnet110",
+    "preact_resnet164", "preact_resnet1001", "pyramidnet", "pyramidnet110_a48",
+    "pyramidnet110_a84", "pyramidnet110_a270", "pyramidnet164_a270", "pyramidnet272_a200",
+    "resnet18", "resnet20", "resnet32", "resnet34", "resnet44", "resnet50", "resnet56",
+    "resnet101", "resnet110", "resnet152", "resnet_cifar", "resnext50_32x4d", "resnext101_32x8d",
+    "ror3_110", "se_resnet18", "se_resnet50", "se_resnet110", "simple_convnet", "squeezenet1_0",
+    "squeezenet1_1", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19",
+    "vgg19_bn", "wide_resnet", "wide_resnet50_2", "wide_resnet101_2", "wrn_16_8", "wrn_28_10",
+    "wrn_40_4", "xception",
+]

@@ -1,9 +1,12 @@
-"""What the families share: a convolution before batch norm, alone and with what follows it."""
+"""What the families share: convolutions with batch norm, shortcuts, channel attention."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
 
 from ..graph import Node
-from ..layers import BatchNorm2d, Conv2d, Layer, ReLU, relu
+from ..layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Layer, ReLU, Sigmoid, relu
 from ..module import Module, Sequential
 from ..ops._arrays import Pair
 
@@ -65,3 +68,59 @@ class BasicConv2d(Module):
 
     def connect(self, x: Node) -> Node:
         return relu(self.bn(self.conv(x)))
+
+
+class Subsample(Layer):
+    """The identity where shapes change: every `stride`-th pixel, and further channels of 0.
+
+    So residual networks for small images go on without parameters (He et al., 2015, option A).
+
+    Parameters
+    ----------
+    channels : that go out
+    stride : of the pixels
+    """
+
+    def __init__(self, channels: int, stride: int = 1) -> None:
+        self.channels, self.stride = channels, stride
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        kept = x[:, :, ::self.stride, ::self.stride]
+        y = np.zeros((len(x), self.channels, *kept.shape[2:]), x.dtype)
+        y[:, :x.shape[1]] = kept
+        return y, x.shape
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        dx = np.zeros(saved, dy.dtype)
+        dx[:, :, ::self.stride, ::self.stride] = dy[:, :saved[1]]
+        return (dx,), {}
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, stride={self.stride}"
+
+
+class SqueezeExcitation(Module):
+    """Channel attention: each map times a factor that the means of all maps decide.
+
+    Hu, Shen, Albanie, Sun & Wu, 2017 (arXiv 1709.01507), figure 1. Names are torchvision's.
+
+    Parameters
+    ----------
+    channels : of the maps
+    squeezed : channels between the two dense layers, which are 1×1 convolutions here
+    activation : behind the first
+    scale_activation : behind the second
+    """
+
+    def __init__(self, channels: int, squeezed: int, activation: Callable[[], Layer] = ReLU,
+                 scale_activation: Callable[[], Layer] = Sigmoid) -> None:
+        self.avgpool = GlobalAvgPool2d()
+        self.fc1 = Conv2d(channels, squeezed, 1, weight_init="he")
+        self.fc2 = Conv2d(squeezed, channels, 1, weight_init="he")
+        self.activation, self.scale_activation = activation(), scale_activation()
+
+    def connect(self, x: Node) -> Node:
+        scale = self.fc2(self.activation(self.fc1(self.avgpool(x))))
+        return x * self.scale_activation(scale)

@@ -1,16 +1,17 @@
 """DenseNet: each layer reads the maps of all layers before it.
 
-Huang, Liu, van der Maaten & Weinberger, 2016 (arXiv 1608.06993), figures 1 and 2, table 1. New was that maps are kept side by
-side instead of added: a layer makes few of them, since it finds those made before, and the gradient
-reaches every layer directly. Batch norm and ReLU come before the convolution.
+Huang, Liu, van der Maaten & Weinberger, 2016 (arXiv 1608.06993), figures 1 and 2, table 1. New was
+that maps are kept side by side instead of added: a layer makes few of them, since it finds those
+made before, and the gradient reaches every layer directly. Batch norm and ReLU come before the
+convolution.
 
 | network | parameters | GFLOP for 224 × 224 |
 | --- | --- | --- |
 | densenet121 | 7,978,856 | 5.7 |
 | densenet161 | 28,681,000 | 15.5 |
-| densenet169 | 14,149,480 | 6.8 |
+| densenet169 | 14,149,480 | 6.7 |
 | densenet201 | 20,013,928 | 8.6 |
-| densenet_bc100, growth rate 12, for CIFAR (table 2) | 769,162 | 0.59 for 32 × 32 |
+| densenet_bc100, growth rate 12, for CIFAR (table 2) | 769,162 | 0.58 for 32 × 32 |
 """
 
 import re

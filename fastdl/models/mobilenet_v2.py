@@ -1,9 +1,9 @@
 """MobileNetV2: depthwise convolutions between thin residual connections.
 
-Sandler et al., 2018 (arXiv 1801.04381), figure 3 and table 2. New were inverted residuals, whose blocks are wide inside
-and thin outside, and linear bottlenecks: no ReLU after the last convolution of a block, where it
-would lose too much of few channels. Depthwise convolutions, one filter for each channel, make the
-wide inside cheap. ReLU stops at 6, which fits numbers of few bits.
+Sandler et al., 2018 (arXiv 1801.04381), figure 3 and table 2. New were inverted residuals, whose
+blocks are wide inside and thin outside, and linear bottlenecks: no ReLU after the last convolution
+of a block, where it would lose too much of few channels. Depthwise convolutions, one filter for
+each channel, make the wide inside cheap. ReLU stops at 6, which fits numbers of few bits.
 
 3,504,872 parameters, 0.60 GFLOP for an image of 224 × 224.
 """

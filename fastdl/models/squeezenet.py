@@ -1,8 +1,9 @@
 """SqueezeNet: as accurate as AlexNet with a fiftieth of its parameters.
 
-Iandola et al., 2016 (arXiv 1602.07360), figure 2 and table 1. New was the fire module: a 1×1 convolution squeezes the
-channels, so that the 3×3 filters after it have few of them to read; half of what comes out is of
-1×1 filters anyway. There are no dense layers: the last convolution has a map for each class.
+Iandola et al., 2016 (arXiv 1602.07360), figure 2 and table 1. New was the fire module: a 1×1
+convolution squeezes the channels, so that the 3×3 filters after it have few of them to read; half
+of what comes out is of 1×1 filters anyway. There are no dense layers: the last convolution has a
+map for each class.
 
 Version 1.0 has 1,248,424 parameters and does 1.64 GFLOP for an image of 224 × 224, version 1.1 has
 1,235,496 and does 0.70.

@@ -10,7 +10,6 @@ import numpy as np
 
 from .. import files, layers
 from ..errors import ArgumentError, GraphError
-from ..graph import Seen
 from ..layers.layer import Layer
 from ..module import Module
 from ..ops._arrays import pair

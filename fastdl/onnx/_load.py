@@ -246,7 +246,7 @@ def _flatten(node: _Node) -> Layer:
 @_reads("Reshape")
 def _reshape(node: _Node) -> Layer:
     shape = node.needed(1).tolist()
-    if len(shape) != 2 or shape[1] < 1 and shape[0] < 1:
+    if len(shape) != 2 or (shape[1] < 1 and shape[0] < 1):
         raise node.error(f"it must flatten samples, got the shape {shape}")
     return layers.Flatten()
 
