@@ -18,7 +18,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class _Storage(NamedTuple):
 
     key: str
     dtype: str
-    count: int
+    size: int
 
 
 class _Tensor(NamedTuple):
@@ -128,13 +128,14 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, np.ndarray]:
 
 
 Load = Callable[[_Storage], np.ndarray]
+Order = Literal["<", ">"]
 
 
 def _open_zip(file: BinaryIO) -> tuple[Any, Load]:
     archive = zipfile.ZipFile(file)
     (pickled,) = (n for n in archive.namelist() if n.rpartition("/")[2] == "data.pkl")
     folder = pickled.removesuffix("data.pkl")
-    order = "<"
+    order: Order = "<"
     if f"{folder}byteorder" in archive.namelist() and (
             archive.read(f"{folder}byteorder") == b"big"):
         order = ">"
@@ -147,7 +148,7 @@ def _open_old(file: BinaryIO) -> tuple[Any, Load]:
     magic, version, system = (_Unpickler(file).load() for _ in range(3))
     if magic != _MAGIC or version != 1001:
         raise ValueError("it begins with something else")
-    order = "<" if system.get("little_endian", True) else ">"
+    order: Order = "<" if system.get("little_endian", True) else ">"
     found: dict[str, _Storage] = {}
 
     class Collecting(_Unpickler):
@@ -160,10 +161,10 @@ def _open_old(file: BinaryIO) -> tuple[Any, Load]:
     for key in _Unpickler(file).load():
         storage = found[key]
         (count,) = np.frombuffer(file.read(8), order + "i8")
-        if count != storage.count:
-            raise ValueError(f"storage {key} has {count} numbers, expected {storage.count}")
+        if count != storage.size:
+            raise ValueError(f"storage {key} has {count} numbers, expected {storage.size}")
         size = np.dtype(_native(storage.dtype)).itemsize
-        arrays[key] = _numbers(file.read(storage.count * size), storage, order)
+        arrays[key] = _numbers(file.read(storage.size * size), storage, order)
     return tree, lambda storage: arrays[storage.key]
 
 
@@ -171,9 +172,9 @@ def _native(dtype: str) -> str:
     return "u2" if dtype == "bfloat16" else dtype
 
 
-def _numbers(data: bytes, storage: _Storage, order: str) -> np.ndarray:
+def _numbers(data: bytes, storage: _Storage, order: Order) -> np.ndarray:
     numbers = np.frombuffer(data, np.dtype(_native(storage.dtype)).newbyteorder(order))
-    if len(numbers) < storage.count:
+    if len(numbers) < storage.size:
         raise ValueError(f"storage {storage.key} is cut off")
     numbers = numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
     if storage.dtype == "bfloat16":         # the upper half of a float32
@@ -201,7 +202,7 @@ def _as_array(tensor: _Tensor, load: Load) -> np.ndarray:
         raise ValueError(f"a tensor of shape {shape} and strides {strides}")
     size = math.prod(shape)
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    if size > storage.count or (size and last >= storage.count):
+    if size > storage.size or (size and last >= storage.size):
         raise ValueError(f"a tensor of shape {shape} does not fit into its storage")
     if not size:
         return np.empty(shape, np.float32 if storage.dtype == "bfloat16" else storage.dtype)

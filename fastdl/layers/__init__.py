@@ -32,7 +32,8 @@ from .pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d
 from .shape import Flatten, flatten
 
 __all__ = [
-    "GELU", "AdaptiveAvgPool2d", "Add", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Concat", "Conv2d", "Dropout",
+    "GELU", "AdaptiveAvgPool2d", "Add", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Concat",
+    "Conv2d", "Dropout",
     "Flatten", "GlobalAvgPool2d", "GlobalMaxPool2d", "Hardsigmoid", "Hardswish", "Layer",
     "LeakyReLU", "Linear", "MaxPool2d", "Mean", "Multiply", "ReLU", "ReLU6", "SiLU", "Sigmoid",
     "Softmax", "Tanh", "add", "concat", "flatten", "gelu", "hardsigmoid", "hardswish",

@@ -84,7 +84,7 @@ class GoogLeNet(Module):
     Parameters
     ----------
     num_classes, in_channels : the task
-    image_size : 15 × 15 at least
+    image_size : 31 × 31 at least
     aux_logits : have the auxiliary classifiers, whose scores are outputs in training, behind the
         network's own: those of ``aux2``, then those of ``aux1``
     dropout, dropout_aux : probabilities
@@ -119,10 +119,8 @@ class GoogLeNet(Module):
                      self.inception3a, self.inception3b, self.maxpool3, self.inception4a):
             x = part(x)
         y = self.inception4d(self.inception4c(self.inception4b(x)))
-        z = y
-        for part in (self.inception4e, self.maxpool4, self.inception5a, self.inception5b,
-                     self.avgpool):
-            z = part(z)
+        z = self.maxpool4(self.inception4e(y))
+        z = self.avgpool(self.inception5b(self.inception5a(z)))
         z = self.fc(self.dropout(flatten(z)))
         return training_only(z, self.aux2(y), self.aux1(x)) if self.aux1 and self.aux2 else z
 

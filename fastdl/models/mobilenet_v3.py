@@ -91,9 +91,9 @@ class MobileNetV3(Module):
 
         before = wide(16)
         parts: list[Module] = [_conv_norm(in_channels, before, 3, 2, activation=Hardswish)]
-        for kernel_size, inside, channels, *more in rows:
+        for kernel_size, inside, channels, attention, activation, stride in rows:
             parts.append(InvertedResidual(before, kernel_size, wide(inside), wide(channels),
-                                          *more))
+                                          attention, activation, stride))
             before = wide(channels)
         self.features = Sequential(*parts,
                                    _conv_norm(before, 6 * before, 1, activation=Hardswish))

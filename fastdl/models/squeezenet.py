@@ -13,7 +13,17 @@ from typing import Any
 
 from ..errors import ArgumentError
 from ..graph import Node
-from ..layers import Conv2d, Dropout, GlobalAvgPool2d, MaxPool2d, ReLU, concat, flatten, relu
+from ..layers import (
+    Conv2d,
+    Dropout,
+    GlobalAvgPool2d,
+    Layer,
+    MaxPool2d,
+    ReLU,
+    concat,
+    flatten,
+    relu,
+)
 from ..module import Module, Sequential
 from ._registry import register
 
@@ -47,7 +57,7 @@ class SqueezeNet(Module):
     ----------
     version : "1_0", the paper's, or "1_1", which pools earlier
     num_classes, in_channels : the task
-    image_size : 21 × 21 at least for version 1_0, 17 × 17 for 1_1
+    image_size : 29 × 29 at least for version 1_0, 25 × 25 for 1_1
     dropout : probability
     """
 
@@ -57,16 +67,17 @@ class SqueezeNet(Module):
             return MaxPool2d(3, stride=2, ceil_mode=True)
 
         if version == "1_0":
-            parts = [Conv2d(in_channels, 96, 7, stride=2, weight_init="he"), ReLU(), pool(),
-                     Fire(96, 16, 64), Fire(128, 16, 64), Fire(128, 32, 128), pool(),
-                     Fire(256, 32, 128), Fire(256, 48, 192), Fire(384, 48, 192),
-                     Fire(384, 64, 256), pool(), Fire(512, 64, 256)]
+            parts: list[Module | Layer] = [
+                Conv2d(in_channels, 96, 7, stride=2, weight_init="he"), ReLU(), pool(),
+                Fire(96, 16, 64), Fire(128, 16, 64), Fire(128, 32, 128), pool(),
+                Fire(256, 32, 128), Fire(256, 48, 192), Fire(384, 48, 192),
+                Fire(384, 64, 256), pool(), Fire(512, 64, 256)]
         elif version == "1_1":
-            parts = [Conv2d(in_channels, 64, 3, stride=2, weight_init="he"), ReLU(), pool(),
-                     Fire(64, 16, 64), Fire(128, 16, 64), pool(),
-                     Fire(128, 32, 128), Fire(256, 32, 128), pool(),
-                     Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256),
-                     Fire(512, 64, 256)]
+            parts = [
+                Conv2d(in_channels, 64, 3, stride=2, weight_init="he"), ReLU(), pool(),
+                Fire(64, 16, 64), Fire(128, 16, 64), pool(),
+                Fire(128, 32, 128), Fire(256, 32, 128), pool(),
+                Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256)]
         else:
             raise ArgumentError(f'SqueezeNet: version must be "1_0" or "1_1", got {version!r}')
         self.features = Sequential(*parts)
