@@ -153,7 +153,7 @@ def test_training_in_float64(name, torch, torchvision, rng):
         np.testing.assert_allclose(state[key], buffer.numpy(), rtol=1e-8, atol=1e-10, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "googlenet"])
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_0", "squeezenet1_1"])
 @pytest.mark.usefixtures("direct")
 def test_training_in_float32(name, torch, torchvision, rng):
     """Gradients within 1e-3, or thrice as far from PyTorch's as those are from float64.
