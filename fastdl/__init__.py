@@ -19,7 +19,9 @@ from . import (
     ops,
     optimizers,
     random,
+    regularizers,
     transforms,
+    viz,
 )
 from .backend import (
     get_conv_algorithm,
@@ -74,7 +76,7 @@ __all__ = [
     "Sequential", "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors",
     "explain", "flatten", "gelu", "get_conv_algorithm", "get_num_threads", "hardsigmoid",
     "hardswish", "initializers", "layers", "leaky_relu", "losses", "mean", "models", "multiply",
-    "onnx", "ops", "optimizers", "random", "relu", "relu6", "seed", "set_backend",
+    "onnx", "ops", "optimizers", "random", "regularizers", "relu", "relu6", "seed", "set_backend",
     "set_conv_algorithm", "set_num_threads", "show_config", "sigmoid", "silu", "softmax",
-    "tanh", "training_only", "transforms", "use_backend",
+    "tanh", "training_only", "transforms", "use_backend", "viz",
 ]

@@ -28,10 +28,12 @@ FLOORS = [
     {"drawing"},
     {"module"},
     {"datasets", "transforms", "models", "onnx"},
-    {"history", "loader"},
+    {"history", "loader", "viz"},
     {"trainer"},
-    {"dropin", "cli", "benchmark", "__main__"},
+    {"dropin", "benchmark"},
     {"__init__"},
+    {"examples"},
+    {"cli", "__main__"},
 ]
 MAY_DISPATCH = {"ops", "plan", "backend", "_kernels"}
 

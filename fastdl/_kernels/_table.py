@@ -51,6 +51,9 @@ OPERATIONS = {
     "global_max_pool2d": Operation("pool", ("global_max_pool2d", "global_max_pool2d_backward")),
     "batch_norm": Operation("batchnorm", (
         "batch_norm", "batch_norm_inference", "batch_norm_backward")),
+    "group_norm": Operation("groupnorm", ("group_norm", "group_norm_backward")),
+    "local_response_norm": Operation("lrn", (
+        "local_response_norm", "local_response_norm_backward")),
     "relu": Operation("activation", ("relu", "relu_backward")),
     "relu6": Operation("activation", ("relu6", "relu6_backward")),
     "leaky_relu": Operation("activation", ("leaky_relu", "leaky_relu_backward")),

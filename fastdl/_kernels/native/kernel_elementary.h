@@ -12,6 +12,8 @@
  * off by 9e-9 for float32, 2e-17 for float64.
  */
 #ifdef FD_IS_DOUBLE
+static inline T K(root)(T v) { return sqrt(v); }
+
 #define EXP_LOWEST -709.0               /* n is -1023 there, whose power of two comes out as 0 */
 #define LN2_HIGH 6.93147180369123816490e-01
 #define LN2_LOW 1.90821492927058770002e-10
@@ -35,6 +37,8 @@ static const T K(tail_terms)[] = {
     -0.13451426126281854906, 0.077325550354990148885, -0.028712615371559364435,
     0.0062439220904268938666, -0.00060705727944081782638};
 #else
+static inline T K(root)(T v) { return sqrtf(v); }
+
 #define EXP_LOWEST -88.1f
 #define LN2_HIGH 6.93359375e-01f
 #define LN2_LOW -2.12194440e-04f
