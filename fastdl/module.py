@@ -16,6 +16,7 @@ from . import files
 from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
 from .graph import Graph, Node, Tape
 from .layers.layer import Layer, positive, write_into
+from .ops._arrays import as_numpy
 from .plan import Plans
 from .summary import Text, summarize
 
@@ -233,7 +234,7 @@ class Module:
     def as_inputs(self, *arrays: Any) -> list[np.ndarray]:
         """What the graph is run on: floating ones in the parameters' dtype."""
         dtype = next((w.dtype for _, w in self._collect("params")), None)
-        inputs = [np.asarray(x) for x in arrays]
+        inputs = [as_numpy(x) for x in arrays]
         return [x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
                 for x in inputs]
 
@@ -304,7 +305,7 @@ class Module:
         The modes of the parts (`train`, `eval`) are neither used nor changed.
         """
         positive("predict", batch_size=batch_size)
-        x = np.asarray(x)
+        x = as_numpy(x)
         if x.ndim < 1:
             raise ShapeError(f"predict: x must have a batch dimension, got {x.shape}")
         batches = [self._infer(self.as_inputs(x[start:start + batch_size]))
@@ -401,7 +402,7 @@ class Module:
             problems += [f"missing {name}" for name in own if name not in state
                          and not name.endswith("num_batches_tracked")]
             problems += [f"unexpected {name}" for name in state if name not in own]
-        new = {name: np.asarray(state[name]) for name in own if name in state}
+        new = {name: as_numpy(state[name]) for name in own if name in state}
         problems += [f"{name} is {value.shape}, expected {own[name].shape}"
                      for name, value in new.items() if value.shape != own[name].shape]
         problems += [f"{name} is {value.dtype}, expected {own[name].dtype}"

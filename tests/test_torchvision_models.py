@@ -14,15 +14,16 @@ NAMES = [
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2",
     "wide_resnet101_2", "resnext50_32x4d", "resnext101_32x8d", "densenet121", "densenet161",
     "densenet169", "densenet201", "squeezenet1_0", "squeezenet1_1", "googlenet", "inception_v3",
-    "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"]
+    "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
+    *(f"efficientnet_b{i}" for i in range(8)), "r3d_18"]
 
 # Images as small as leaves the last maps more than a pixel, for batch norm to be well defined.
 NETWORKS = {"alexnet": 63, "resnet18": 64, "resnet50": 64, "resnext50_32x4d": 64, "densenet121": 64,
             "squeezenet1_0": 40, "squeezenet1_1": 40, "googlenet": 64,
             "inception_v3": 107, "mobilenet_v2": 64, "mobilenet_v3_small": 64,
-            "mobilenet_v3_large": 64}
+            "mobilenet_v3_large": 64, "efficientnet_b0": 64, "r3d_18": 32}
 LARGE = {"vgg11_bn": 32, "vgg13": 32, "resnet34": 64, "wide_resnet50_2": 64, "densenet169": 64,
-         "resnet101": 64}
+         "resnet101": 64, "efficientnet_b2": 64, "efficientnet_b5": 64}
 each_network = pytest.mark.parametrize("name", [
     *NETWORKS, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)])
 SIZES = NETWORKS | LARGE
@@ -64,7 +65,8 @@ def direct():
 def build(torchvision, name, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")         # of initial values that will be others
-        return getattr(torchvision.models, name)(weights=None, **options)
+        home = torchvision.models.video if name == "r3d_18" else torchvision.models
+        return getattr(home, name)(weights=None, **options)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,7 +94,7 @@ def twins(torch, torchvision, name, dtype):
     for part in twin.modules():
         if type(part).__name__ in RANDOM:
             part.p = 0.0
-        if isinstance(part, torch.nn.BatchNorm2d):
+        if isinstance(part, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d):
             torch.nn.init.uniform_(part.running_var, 0.5, 1.5)
             torch.nn.init.normal_(part.running_mean, 0, 0.1)
             torch.nn.init.uniform_(part.weight, 0.5, 1.5)
@@ -106,6 +108,12 @@ def twins(torch, torchvision, name, dtype):
     return net, twin
 
 
+def batch(name, samples, rng):
+    """Images; videos of four frames."""
+    frames = (4,) if name == "r3d_18" else ()
+    return rng.standard_normal((samples, 3, *frames, SIZES[name], SIZES[name]))
+
+
 def relative(ours, theirs):
     return np.abs(ours - theirs).max() / np.abs(theirs).max()
 
@@ -113,7 +121,7 @@ def relative(ours, theirs):
 @each_network
 def test_logits_in_inference(name, torch, torchvision, rng):
     net, twin = twins(torch, torchvision, name, "float32")
-    x = rng.standard_normal((2, 3, SIZES[name], SIZES[name])).astype(np.float32)
+    x = batch(name, 2, rng).astype(np.float32)
     with torch.no_grad():
         expected = twin.eval()(torch.tensor(x)).numpy()
     assert relative(net.predict(x), expected) < 1e-4
@@ -138,7 +146,7 @@ def gradients(torch, net, twin, x, rng):
 def test_training_in_float64(name, torch, torchvision, rng):
     """All outputs, gradients and running statistics."""
     net, twin = twins(torch, torchvision, name, "float64")
-    x = rng.standard_normal((3, 3, SIZES[name], SIZES[name]))
+    x = batch(name, 3, rng)
     outputs, grads = gradients(torch, net, twin, x, rng)
     for ours, theirs in outputs:
         assert relative(ours, theirs) < 1e-8
@@ -165,7 +173,7 @@ def test_training_in_float32(name, torch, torchvision, rng):
     state = {key: w.numpy().copy() for key, w in twin.state_dict().items()}
     for key, w in state.items():
         w += 3 * (key.endswith("bias") and f"{key[:-4]}running_var" in state)
-    x = rng.standard_normal((2, 3, SIZES[name], SIZES[name])).astype(np.float32)
+    x = batch(name, 2, rng).astype(np.float32)
     found = {}
     for dtype in ("float32", "float64"):
         net.astype(dtype).load_state_dict(state)

@@ -12,7 +12,7 @@ from .. import files, layers
 from ..errors import ArgumentError, GraphError
 from ..layers.layer import Layer
 from ..module import Module
-from ..ops._arrays import pair
+from ..ops._arrays import integers
 from ..summary import shapes_of, zeros_of
 from ._package import onnx_package
 
@@ -48,7 +48,7 @@ def export(net: Module, path: str | PathLike[str], shape: Any) -> None:
     xs = zeros_of("onnx.export", net, shape)
     seen = shapes_of(graph, xs)
     paths = {layer: layer_path for layer_path, layer in net.named_layers()}
-    writer = _Writer(helper, paths)
+    writer = _Writer(helper, paths, xs[0].dtype)
     names = {node: f"input{i or ''}" for i, node in enumerate(graph.inputs)}
     outputs = [f"output{i or ''}" for i, _ in enumerate(graph.outputs)]
     for node, layer in graph.steps:
@@ -86,10 +86,10 @@ class _Writer:
         Parameters and buffers, under the names of the state dict.
     """
 
-    def __init__(self, helper: Any, paths: dict[Layer, str]) -> None:
+    def __init__(self, helper: Any, paths: dict[Layer, str], dtype: np.dtype) -> None:
         self.nodes: list[Any] = []
         self.constants: dict[str, np.ndarray] = {}
-        self._helper, self._paths = helper, paths
+        self._helper, self._paths, self._dtype = helper, paths, dtype
         self._count = 0
 
     def convert(self, index: int, layer: Layer, inputs: Sequence[str],
@@ -114,6 +114,10 @@ class _Writer:
         arrays = {**layer.params, **layer.buffers}
         return [self.constant(f"{self._paths[layer]}.{name}", arrays[name])
                 for name in names if name in arrays]
+
+    def number(self, value: float) -> str:
+        """A number in the dtype of the network."""
+        return self.constant(f"number {value:g}", np.full((), value, self._dtype))
 
     def constant(self, name: str, array: Any) -> str:
         """An array of the file."""
@@ -142,18 +146,20 @@ _CONVERTERS.update({
     layers.ReLU: _operator("Relu"), layers.Sigmoid: _operator("Sigmoid"),
     layers.Tanh: _operator("Tanh"), layers.Hardswish: _operator("HardSwish"),
     layers.Hardsigmoid: _operator("HardSigmoid", alpha=1 / 6, beta=0.5),
-    layers.GlobalAvgPool2d: _operator("GlobalAveragePool"),
-    layers.GlobalMaxPool2d: _operator("GlobalMaxPool"),
     layers.Flatten: _operator("Flatten", axis=1),
     layers.Add: _operator("Sum"), layers.Mean: _operator("Mean"),
-    layers.Multiply: _operator("Mul"), layers.Dropout: _operator("Identity")})
+    layers.Multiply: _operator("Mul"), layers.DropPath: _operator("Mean"),
+    layers.ShakeShake: _operator("Mean"), layers.Dropout: _operator("Identity"),
+    layers.StochasticDepth: _operator("Identity")})
+_converts(layers.GlobalAvgPool1d, layers.GlobalAvgPool2d, layers.GlobalAvgPool3d)(
+    _operator("GlobalAveragePool"))
+_converts(layers.GlobalMaxPool1d, layers.GlobalMaxPool2d, layers.GlobalMaxPool3d)(
+    _operator("GlobalMaxPool"))
 
 
 @_converts(layers.ReLU6)
 def _relu6(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
-    dtype = next((w.dtype for w in writer.constants.values()), np.dtype(np.float32))
-    return writer.add("Clip", [*xs, writer.constant("zero", np.zeros((), dtype)),
-                               writer.constant("six", np.full((), 6, dtype))])
+    return writer.add("Clip", [*xs, writer.number(0), writer.number(6)])
 
 
 @_converts(layers.LeakyReLU)
@@ -181,11 +187,44 @@ def _concat(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> 
     return writer.add("Concat", xs, axis=layer.axis)
 
 
-@_converts(layers.Conv2d)
+@_converts(layers.ShakeDrop)
+def _shake_drop(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    return _times(writer, xs[0], 1 - layer.p + layer.p * sum(layer.alpha) / 2)
+
+
+@_converts(layers.Swapout)
+def _swapout(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    return writer.add("Sum", [_times(writer, xs[0], 1 - layer.p1),
+                              _times(writer, xs[1], 1 - layer.p2)])
+
+
+def _times(writer: _Writer, x: str, factor: float) -> str:
+    return writer.add("Mul", [x, writer.number(factor)])
+
+
+@_converts(layers.LocalResponseNorm)
+def _local_response_norm(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    if layer.size % 2 == 0:
+        raise GraphError(f"onnx.export: {layer!r}: ONNX has as many neighbours on both sides")
+    return writer.add("LRN", xs, size=layer.size, alpha=layer.alpha, beta=layer.beta,
+                      bias=layer.k)
+
+
+@_converts(layers.Conv1d, layers.Conv2d, layers.Conv3d)
 def _conv(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    if layer.padding_mode != "zeros":
+        raise GraphError(f"onnx.export: {layer!r}: ONNX pads convolutions by zeros")
     return writer.add("Conv", [*xs, *writer.parameters(layer, "weight", "bias")],
                       kernel_shape=layer.kernel_size, strides=layer.stride,
                       pads=layer.padding * 2, dilations=layer.dilation, group=layer.groups)
+
+
+@_converts(layers.ConvTranspose1d, layers.ConvTranspose2d, layers.ConvTranspose3d)
+def _conv_transpose(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    return writer.add("ConvTranspose", [*xs, *writer.parameters(layer, "weight", "bias")],
+                      kernel_shape=layer.kernel_size, strides=layer.stride,
+                      pads=layer.padding * 2, dilations=layer.dilation, group=layer.groups,
+                      output_padding=layer.output_padding)
 
 
 @_converts(layers.Linear)
@@ -197,7 +236,7 @@ def _linear(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> 
     return writer.add("Add", [y, *bias]) if bias else y
 
 
-@_converts(layers.BatchNorm1d, layers.BatchNorm2d)
+@_converts(layers.BatchNorm1d, layers.BatchNorm2d, layers.BatchNorm3d)
 def _batch_norm(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
     if "running_mean" not in layer.buffers:
         raise GraphError(f"onnx.export: {layer!r} has no running statistics, without which "
@@ -212,8 +251,9 @@ def _batch_norm(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape])
 
 def _window(layer: Any, shape: Shape) -> dict[str, Any]:
     """What pools have; windows that reach past the end become padding, which ONNX is clear on."""
-    size, stride, padding = (pair(type(layer).__name__, name, value, 0) for name, value in (
-        ("kernel_size", layer.kernel_size), ("stride", layer.stride), ("padding", layer.padding)))
+    size, stride, padding = (
+        integers(type(layer).__name__, name, getattr(layer, name), 0, len(shape) - 2)
+        for name in ("kernel_size", "stride", "padding"))
     ends = list(padding)
     if layer.ceil_mode:
         for i, n in enumerate(shape[2:]):
@@ -224,12 +264,12 @@ def _window(layer: Any, shape: Shape) -> dict[str, Any]:
     return {"kernel_shape": size, "strides": stride, "pads": [*padding, *ends]}
 
 
-@_converts(layers.MaxPool2d)
+@_converts(layers.MaxPool1d, layers.MaxPool2d, layers.MaxPool3d)
 def _max_pool(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
     return writer.add("MaxPool", xs, **_window(layer, shapes[0]))
 
 
-@_converts(layers.AvgPool2d)
+@_converts(layers.AvgPool1d, layers.AvgPool2d, layers.AvgPool3d)
 def _avg_pool(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
     window, include = _window(layer, shapes[0]), layer.count_include_pad
     half = len(window["pads"]) // 2
@@ -239,9 +279,9 @@ def _avg_pool(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -
     return writer.add("AveragePool", xs, **window, count_include_pad=int(include))
 
 
-@_converts(layers.AdaptiveAvgPool2d)
+@_converts(layers.AdaptiveAvgPool1d, layers.AdaptiveAvgPool2d, layers.AdaptiveAvgPool3d)
 def _adaptive_avg_pool(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
-    out = pair("AdaptiveAvgPool2d", "output_size", layer.output_size, 1)
+    out = integers(type(layer).__name__, "output_size", layer.output_size, 1, len(shapes[0]) - 2)
     if any(n % m for n, m in zip(shapes[0][2:], out, strict=True)):
         raise ArgumentError(f"onnx.export: {layer!r} of maps of {shapes[0][2:]}: ONNX has pools of "
                             "equal windows only")

@@ -195,8 +195,8 @@ def _joins(kind: Callable[[], Layer]) -> Reader:
 _READERS.update({
     "Relu": lambda node: layers.ReLU(), "Sigmoid": lambda node: layers.Sigmoid(),
     "Tanh": lambda node: layers.Tanh(), "HardSwish": lambda node: layers.Hardswish(),
-    "GlobalAveragePool": lambda node: layers.GlobalAvgPool2d(),
-    "GlobalMaxPool": lambda node: layers.GlobalMaxPool2d(),
+    "GlobalAveragePool": lambda node: _global_pool(node, "GlobalAvgPool"),
+    "GlobalMaxPool": lambda node: _global_pool(node, "GlobalMaxPool"),
     "Add": _joins(layers.Add), "Sum": _joins(layers.Add), "Mean": _joins(layers.Mean),
     "Mul": _joins(layers.Multiply)})
 
@@ -269,16 +269,41 @@ def _with_arrays(layer: Layer, **arrays: np.ndarray | None) -> Layer:
     return layer
 
 
+def _kind(node: _Node, name: str, dims: int) -> Any:
+    """The layer of this name in so many spatial dimensions."""
+    if not 1 <= dims <= 3:
+        raise node.error(f"it must be in one to three dimensions, got {dims}")
+    return getattr(layers, f"{name}{dims}d")
+
+
 @_reads("Conv")
 def _conv(node: _Node) -> Layer:
     w, b = node.needed(1), node.weight(2)
-    if w.ndim != 4:
-        raise node.error(f"it must be in two dimensions, its weight is {w.shape}")
-    groups = node.options.get("group", 1)
-    layer = layers.Conv2d(w.shape[1] * groups, len(w), w.shape[2:], **node.window(2),
-                          dilation=tuple(node.options.get("dilations", (1, 1))), groups=groups,
-                          bias=b is not None, weight_init="zeros")
+    groups, dims = node.options.get("group", 1), w.ndim - 2
+    layer = _kind(node, "Conv", dims)(
+        w.shape[1] * groups, len(w), w.shape[2:], **node.window(dims),
+        dilation=tuple(node.options.get("dilations", (1,) * dims)), groups=groups,
+        bias=b is not None, weight_init="zeros")
     return _with_arrays(layer, weight=w, bias=b)
+
+
+@_reads("ConvTranspose")
+def _conv_transpose(node: _Node) -> Layer:
+    w, b = node.needed(1), node.weight(2)
+    groups, dims = node.options.get("group", 1), w.ndim - 2
+    layer = _kind(node, "ConvTranspose", dims)(
+        len(w), w.shape[1] * groups, w.shape[2:], **node.window(dims),
+        output_padding=tuple(node.options.get("output_padding", (0,) * dims)),
+        dilation=tuple(node.options.get("dilations", (1,) * dims)), groups=groups,
+        bias=b is not None, weight_init="zeros")
+    return _with_arrays(layer, weight=w, bias=b)
+
+
+@_reads("LRN")
+def _local_response_norm(node: _Node) -> Layer:
+    return layers.LocalResponseNorm(
+        node.options["size"], node.options.get("alpha", 1e-4), node.options.get("beta", 0.75),
+        node.options.get("bias", 1.0))
 
 
 @_reads("Gemm")
@@ -300,19 +325,25 @@ def _matmul(node: _Node) -> Layer:
 def _batch_norm(node: _Node) -> Layer:
     node.expect(training_mode=0)
     weight, bias, mean, var = (node.needed(i) for i in range(1, 5))
-    layer = layers.BatchNorm2d(len(weight), node.options.get("epsilon", 1e-5))
+    dims = max(1, len(node.x_shape or (0,) * 4) - 2)        # feature maps, if it is not known
+    layer = _kind(node, "BatchNorm", dims)(len(weight), node.options.get("epsilon", 1e-5))
     return _with_arrays(layer, weight=weight, bias=bias, running_mean=mean, running_var=var)
+
+
+def _global_pool(node: _Node, name: str) -> Layer:
+    return _kind(node, name, len(node.x_shape or (0,) * 4) - 2)()
 
 
 @_reads("MaxPool")
 def _max_pool(node: _Node) -> Layer:
-    node.expect(dilations=[1, 1], storage_order=0)
-    pads = node.options.get("pads", [0] * 4)
-    if pads[:2] == pads[2:]:
-        return layers.MaxPool2d(**_pool(node))
+    dims = len(node.options["kernel_shape"])
+    node.expect(dilations=[1] * dims, storage_order=0)
+    pads = node.options.get("pads", [0] * 2 * dims)
+    if pads[:dims] == pads[dims:]:
+        return _pool(node, "MaxPool")
     # More padding behind than before is what ceil_mode becomes where sizes are known.
-    node.options.update(pads=pads[:2] * 2, ceil_mode=1)
-    layer = layers.MaxPool2d(**_pool(node))
+    node.options.update(pads=pads[:dims] * 2, ceil_mode=1)
+    layer = _pool(node, "MaxPool")
     if not node.x_shape or not node.y_shape or layer.forward(
             np.zeros((1, 1, *node.x_shape[2:]), np.float32)).shape[2:] != node.y_shape[2:]:
         raise node.error(f"its padding differs before and behind: {pads}")
@@ -321,10 +352,12 @@ def _max_pool(node: _Node) -> Layer:
 
 @_reads("AveragePool")
 def _avg_pool(node: _Node) -> Layer:
-    return layers.AvgPool2d(**_pool(node),
-                            count_include_pad=bool(node.options.get("count_include_pad", 0)))
+    return _pool(node, "AvgPool",
+                 count_include_pad=bool(node.options.get("count_include_pad", 0)))
 
 
-def _pool(node: _Node) -> dict[str, Any]:
-    return {"kernel_size": tuple(node.options["kernel_shape"]), **node.window(2),
-            "ceil_mode": bool(node.options.get("ceil_mode", 0))}
+def _pool(node: _Node, name: str, **options: bool) -> Layer:
+    size = tuple(node.options["kernel_shape"])
+    return _kind(node, name, len(size))(
+        size, **node.window(len(size)), ceil_mode=bool(node.options.get("ceil_mode", 0)),
+        **options)
