@@ -19,7 +19,8 @@ _HEAD = ("layer", "kind", "output", "parameters", "MFLOP", "MB")
 
 def zeros_of(who: str, net: Module, shape: Any) -> list[np.ndarray]:
     """Inputs of 0 of this shape (of these shapes), in the dtype that the network runs in."""
-    shapes = shape if shape and isinstance(shape[0], tuple | list) else [shape]
+    several = isinstance(shape, tuple | list) and shape and isinstance(shape[0], tuple | list)
+    shapes = shape if several else [shape]
     for each in shapes:
         if not isinstance(each, tuple | list) or not all(
                 isinstance(n, int | np.integer) and n > 0 for n in each):

@@ -80,8 +80,9 @@ def test_each_layer(name, tmp_path, rng):
     make, shape = LAYERS[name]
     fd.seed(0)
     net, path = fd.Sequential(make()), tmp_path / "net.onnx"
-    expected, x = check(net, shape, path, rng)
-    if name not in ("shake drop",):
+    # onnx's evaluator normalises as many channels as there are samples: a mistake of its own.
+    expected, x = check(net, shape, path, rng, reference=name != "lrn")
+    if name != "shake drop":
         np.testing.assert_allclose(fd.onnx.load(path).predict(x), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -66,7 +66,7 @@ REDUCED = {
     "se_resnet110": (lambda: models.se_resnet110(3, depth=8, reduction=4, in_channels=2), (2, 8)),
     "se_resnet50": (lambda: models.ResNet(SEBottleneck, (1, 1, 1, 1), **SMALL), (2, 64)),
     "alexnet_paper": (lambda: models.AlexNetPaper(3, 2, 63), (2, 63)),
-    "zfnet": (lambda: models.zfnet(3, in_channels=2, image_size=45), (2, 45)),
+    "zfnet": (lambda: models.zfnet(3, in_channels=2, image_size=53), (2, 53)),
     "fractalnet": (lambda: FractalNet(3, (3, 4), 3, 2), (2, 8)),
     "stochastic_depth": (lambda: models.stochastic_depth110(3, depth=8, in_channels=2), (2, 8)),
     "swapout": (lambda: swapout(8, 1, 3, in_channels=2), (2, 8)),
@@ -106,7 +106,7 @@ def test_gradients_by_differences(name, rng):
             w[...] = start[key] + step * around[key]
         return np.sum(net.forward(x + step * x_around) * dy)
 
-    step = 1e-7
+    step = 1e-8                 # with larger ones, some ReLU of many turns over
     expected = (along(step) - along(-step)) / (2 * step)
     actual = np.sum(dx * x_around) + sum(np.sum(grads[key] * around[key]) for key in grads)
     assert actual == pytest.approx(expected, rel=1e-5, abs=1e-5)
@@ -118,8 +118,8 @@ def test_training_steps(name, rng):
     """With all that is random: the loss of four images falls."""
     net, x = made(name, rng)
     x, t = x.astype(np.float32), np.array([0, 1, 2, 0])
-    trainer = fd.Trainer(net, optimizer=fd.optimizers.Adam(lr=1e-3))
-    losses = [trainer.step(x, t) for _ in range(12)]
+    trainer = fd.Trainer(net, optimizer=fd.optimizers.Adam(lr=3e-3))
+    losses = [trainer.step(x, t) for _ in range(24)]
     assert np.isfinite(losses).all()
-    assert np.mean(losses[-4:]) < np.mean(losses[:4])
+    assert np.mean(losses[-8:]) < np.mean(losses[:8])
     assert net.predict(x).shape == (4, 3)

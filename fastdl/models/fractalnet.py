@@ -6,7 +6,7 @@ by side, whose outputs are averaged where they meet. Drop-path leaves out inputs
 random, so that each column learns to do without the others; it is the local one here, which
 decides for each join by itself.
 
-fractalnet20 has 5 blocks of 3 columns, 20 layers deep: 33,728,970 parameters, 2.7 GFLOP for an
+fractalnet20 has 5 blocks of 3 columns, 20 layers deep: 33,724,618 parameters, 1.7 GFLOP for an
 image of 32 × 32. Table 1 of the paper says 38.6 M.
 """
 

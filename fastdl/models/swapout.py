@@ -53,8 +53,8 @@ def swapout(depth: int, times: int, num_classes: int = 10, *, last: float = 0.5,
     return SmallResNet(
         lambda before, after, stride, i: SwapoutBlock(before, after, stride,
                                                       last * i / (3 * blocks - 1)),
-        blocks, [width * times for width in (16, 32, 64)], num_classes, preactivated=True,
-        **options)
+        blocks, [width * times for width in (16, 32, 64)], num_classes, width=16 * times,
+        preactivated=True, **options)
 
 
 @register

@@ -4,7 +4,7 @@ Zeiler & Fergus, 2013 (arXiv 1311.2901), figure 3. New was the looking: a networ
 shows what its filters respond to. AlexNet's first ones were found too large and too far apart, so
 they are 7×7 at a stride of 2 here, and the network won ImageNet in 2013.
 
-62,357,608 parameters, 2.4 GFLOP for an image of 224 × 224.
+62,357,608 parameters, 2.3 GFLOP for an image of 224 × 224.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ class ZFNet(Module):
 
     Parameters
     ----------
-    num_classes, in_channels, image_size : the task; images of 45 × 45 at least
+    num_classes, in_channels, image_size : the task; images of 53 × 53 at least
     dropout : probability
     """
 

@@ -96,6 +96,7 @@ class _Reader:
         self.inputs = [x.name for x in graph.input if x.name not in self.constants]
         self.steps: list[_Step] = []
         self._same: dict[str, str] = {}         # what operators that do nothing return
+        self._names: dict[str, str] = {}        # of constants before they were transposed
         self._shapes = {
             value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
             for value in (*graph.input, *graph.value_info, *graph.output)}
@@ -115,6 +116,11 @@ class _Reader:
                 self.constants[node.output[0]] = self.constants[inputs[0]]
             self._same[node.output[0]] = inputs[0]
             return
+        if operator == "Transpose" and inputs[0] in self.constants:
+            self.constants[node.output[0]] = self.constants[inputs[0]].transpose(
+                options.get("perm"))
+            self._names[node.output[0]] = inputs[0]
+            return
         if operator not in _READERS:
             raise CheckpointError(f"{self.name}: operator {operator} (of {node.name or inputs}) is "
                                   f"not known; there are: {', '.join(sorted(_READERS))}")
@@ -122,8 +128,9 @@ class _Reader:
         layer = _READERS[operator](_Node(
             self.name, operator, options, weights,
             *(self._shapes.get(name, ()) for name in (inputs[0], node.output[0]))))
-        path = next((name.rpartition(".")[0] for name in inputs if name in self.constants
-                     and layer.params and "." in name), "")
+        named = (self._names.get(name, name) for name in inputs if name in self.constants)
+        path = next((name.rpartition(".")[0] for name in named
+                     if layer.params and "." in name), "")
         taken = {step.path for step in self.steps}
         if not path or path in taken:
             path = f"{operator.lower()}_{len(self.steps)}"
