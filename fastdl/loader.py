@@ -14,7 +14,7 @@ import numpy as np
 
 from . import random, transforms
 from .errors import ArgumentError, ShapeError
-from .transforms import AnyTransform
+from .transforms import AnyTransform, Mix
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -39,6 +39,8 @@ class DataLoader:
     shuffle : draw a new order each epoch
     transform : a callable ``(x, generator) -> x`` (see `fastdl.transforms`)
         With several workers it is called by several threads at once.
+    mix : a callable ``(x, t, generator) -> (x, t)`` that then mixes the samples of a batch, such as
+        `fastdl.transforms.Mixup`; it may change x
     workers : threads that make the next batches while one is worked on
         0 makes each when it is asked for. Unless given, there is one thread where it pays: where
         there is a transform.
@@ -57,8 +59,8 @@ class DataLoader:
     """
 
     def __init__(self, x: Any, t: Any, batch_size: int = 1, shuffle: bool = False, *,
-                 transform: AnyTransform | None = None, workers: int | None = None,
-                 drop_last: bool = False) -> None:
+                 transform: AnyTransform | None = None, mix: Mix | None = None,
+                 workers: int | None = None, drop_last: bool = False) -> None:
         self.x, self.t = np.asarray(x), np.asarray(t)
         if self.x.ndim < 1 or self.t.ndim < 1 or len(self.x) != len(self.t):
             raise ShapeError("DataLoader: x and t must have as many samples: "
@@ -69,11 +71,12 @@ class DataLoader:
         if workers is not None and (not isinstance(workers, int | np.integer) or workers < 0):
             raise ArgumentError("DataLoader: workers must be an integer of at least 0, got "
                                 f"{workers!r}")
-        if transform is not None and not callable(transform):
-            raise ArgumentError("DataLoader: transform must be callable, got "
-                                f"{type(transform).__name__}")
+        for name, function in (("transform", transform), ("mix", mix)):
+            if function is not None and not callable(function):
+                raise ArgumentError(f"DataLoader: {name} must be callable, got "
+                                    f"{type(function).__name__}")
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
-        self.transform, self.workers = transform, workers
+        self.transform, self.mix, self.workers = transform, mix, workers
         size = self.x.itemsize * math.prod(self.x.shape[1:]) * batch_size
         # Made one right after another, small batches take a fraction of the time that each takes
         # after a step, which has driven the interpreter and all that it needs out of the caches.
@@ -111,16 +114,17 @@ class DataLoader:
             raise ArgumentError("DataLoader: out must be at least one array, got none")
         order = random.generator().permutation(len(self.x)) if self.shuffle else None
         if seed is None:
-            seed = random.draw_seed() if self.transform is not None else 0
+            seed = random.draw_seed() if self._is_random else 0
 
         def make(number: int) -> Pair:
             start = number * self.batch_size
             part = slice(start, min(start + self.batch_size, len(self.x)))
-            if order is None and self.transform is None and out is None:
+            if order is None and not self._is_random and out is None:
                 return self.x[part], self.t[part]
             rows = np.arange(part.start, part.stop) if order is None else order[part]
             target = None if out is None else out[number % len(out)][:len(rows)]
-            return self._samples(rows, [seed, number], target), self.t[rows]
+            return self._mixed(self._samples(rows, [seed, number], target), self.t[rows],
+                               [seed, number])
 
         workers, group = self._useful_workers(), self._group
         ahead = _AHEAD * workers
@@ -132,8 +136,24 @@ class DataLoader:
 
     def _useful_workers(self) -> int:
         if self.workers is None:
-            return int(self.transform is not None)
+            return int(self._is_random)
         return int(self.workers)
+
+    @property
+    def _is_random(self) -> bool:
+        """Whether batches may draw random numbers, and take time to make."""
+        return self.transform is not None or self.mix is not None
+
+    def _mixed(self, x: np.ndarray, t: np.ndarray, seed: list[int]) -> Pair:
+        if self.mix is None:
+            return x, t
+        mixed, t = self.mix(x, t, np.random.default_rng([*seed, 1]))
+        if mixed.shape != x.shape or len(t) != len(x):
+            raise ShapeError(f"DataLoader: mix gave samples {mixed.shape} and targets {t.shape} "
+                             f"for samples {x.shape}")
+        if mixed is not x:              # where the caller wants it
+            np.copyto(x, mixed, casting="same_kind")
+        return x, t
 
     def _samples(self, rows: np.ndarray, seed: list[int], out: np.ndarray | None) -> np.ndarray:
         batch = transforms.Batch(self.x, rows)

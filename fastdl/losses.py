@@ -6,6 +6,8 @@ import numpy as np
 
 from . import ops
 from .errors import ArgumentError, GraphError
+from .ops._arrays import fraction
+from .ops.loss import checked_targets
 
 
 class Loss:
@@ -54,6 +56,10 @@ class SoftmaxCrossEntropy(Loss):
 
     ``y`` (N, C) scores; ``t`` (N,) class indices or (N, C) probabilities.
 
+    Parameters
+    ----------
+    label_smoothing : share of the targets that is spread over all classes (Szegedy et al., 2016)
+
     >>> loss = SoftmaxCrossEntropy()
     >>> round(loss.forward(np.zeros((2, 10)), np.array([3, 5])), 6)
     2.302585
@@ -61,8 +67,23 @@ class SoftmaxCrossEntropy(Loss):
     (2, 10)
     """
 
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        self.label_smoothing = fraction("SoftmaxCrossEntropy", "label_smoothing", label_smoothing,
+                                        below_one=False)
+
+    def smoothed(self, y: Any, t: Any) -> Any:
+        """The targets, of predictions like `y`, that the loss is computed of."""
+        share = self.label_smoothing
+        if not share:
+            return t
+        t = np.asarray(t)
+        if t.shape != y.shape:
+            _, classes = checked_targets("softmax_cross_entropy", y, t)
+            t = classes[:, None] == np.arange(y.shape[1])
+        return (t * (1 - share) + share / y.shape[1]).astype(y.dtype)
+
     def value(self, y: np.ndarray, t: Any) -> tuple[float, tuple[Any, ...]]:
-        loss, dy = ops.softmax_cross_entropy_with_gradient(y, t)
+        loss, dy = ops.softmax_cross_entropy_with_gradient(y, self.smoothed(y, t))
         return loss, (dy,)
 
     def gradient(self, dy: np.ndarray) -> np.ndarray:

@@ -205,6 +205,47 @@ class KernelOptimizer(Optimizer):
         self._steps = [state["step"] for state in states.values()]
 
 
+# ---- clipping ----
+
+def clip_grad_value(grads: Mapping[str, np.ndarray], clip_value: float) -> None:
+    """Bring every element of the gradients into ±`clip_value`, in place.
+
+    >>> grads = {"w": np.array([-3.0, 0.5])}
+    >>> clip_grad_value(grads, 1.0)
+    >>> grads["w"]
+    array([-1. ,  0.5])
+    """
+    _checked("clip_value", clip_value, 0)
+    for dw in _distinct(grads):
+        np.clip(dw, -clip_value, clip_value, out=dw)
+
+
+def clip_grad_norm(grads: Mapping[str, np.ndarray], max_norm: float) -> float:
+    """Scale all gradients alike, in place, so that their norm is at most `max_norm`.
+
+    The norm is that of all elements together (Pascanu et al., 2013). It is returned as it was.
+
+    >>> grads = {"w": np.array([3.0]), "b": np.array([4.0])}
+    >>> clip_grad_norm(grads, 1.0)
+    5.0
+    >>> grads["w"].round(6), grads["b"].round(6)
+    (array([0.6]), array([0.8]))
+    """
+    _checked("max_norm", max_norm, 0)
+    distinct = _distinct(grads)
+    squares = [float(np.vdot(dw, dw)) for dw in distinct]
+    norm = float(np.sqrt(sum(squares)))
+    if norm > max_norm:
+        for dw in distinct:
+            dw *= dw.dtype.type(max_norm / (norm + 1e-6))
+    return norm
+
+
+def _distinct(grads: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Each array once."""
+    return list({id(dw): dw for dw in grads.values()}.values())
+
+
 class SGD(KernelOptimizer):
     """Stochastic gradient descent, ``w -= lr * g``; with momentum if asked.
 

@@ -24,7 +24,7 @@ from .optimizers import Optimizer
 from .plan import Plan, Profile
 from .regularizers import L1L2
 from .schedules import Schedule
-from .transforms import AnyTransform
+from .transforms import AnyTransform, Mix
 
 Batch = tuple[np.ndarray, np.ndarray]
 Callback = Callable[["Trainer"], bool | None]
@@ -41,6 +41,8 @@ class Trainer:
     weight_regularizer : name or one of `fastdl.regularizers`, for the weights: parameters of two
         dimensions or more, so neither biases nor the scales of norms. Like weight decay it acts on
         the gradients; the losses reported are without it
+    clip_norm : largest norm of all gradients together; larger ones are scaled down
+    clip_value : largest magnitude of any element of a gradient
 
     Attributes
     ----------
@@ -61,13 +63,18 @@ class Trainer:
 
     def __init__(self, net: Module, loss: str | Loss = "softmax_cross_entropy",
                  optimizer: str | Optimizer = "adam",
-                 weight_regularizer: str | L1L2 | None = None) -> None:
+                 weight_regularizer: str | L1L2 | None = None, *,
+                 clip_norm: float | None = None, clip_value: float | None = None) -> None:
         if not isinstance(net, Module):
             raise ArgumentError(f"Trainer: net must be a fastdl.Module, got {type(net).__name__}")
         self.net = net
         self.loss = losses.get(loss)
         self.optimizer = optimizers.get(optimizer)
         self.weight_regularizer = regularizers.get(weight_regularizer)
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+            if limit is not None and not limit > 0:
+                raise ArgumentError(f"Trainer: {name} must be above 0, got {limit!r}")
+        self.clip_norm, self.clip_value = clip_norm, clip_value
         self.history = History()
         self._auxiliary: losses.WithAuxiliary | None = None
         self._planned: tuple[Plan, MutableMapping[str, np.ndarray],
@@ -160,19 +167,23 @@ class Trainer:
 
     def _change(self, params: MutableMapping[str, np.ndarray],
                 grads: dict[str, np.ndarray]) -> None:
-        """Change the parameters by the gradients, to which the regularizer's are added."""
+        """Change the parameters by the gradients, with the regularizer's, and clipped."""
         if self.weight_regularizer is not None:
             for name, w in params.items():
                 if w.ndim > 1:
                     grads[name] += self.weight_regularizer.gradient(w)
+        if self.clip_value is not None:
+            optimizers.clip_grad_value(grads, self.clip_value)
+        if self.clip_norm is not None:
+            optimizers.clip_grad_norm(grads, self.clip_norm)
         self.optimizer.update(params, grads)
 
     def fit(self, x: Any, t: Any, epochs: int = 1, batch_size: int = 100,
             validation_data: Batch | None = None, *, shuffle: bool = True,
             transform: AnyTransform | None = None,
-            validation_transform: AnyTransform | None = None, workers: int | None = None,
-            schedule: str | Schedule = "constant", callbacks: Iterable[Callback] = (),
-            progress: bool = True) -> History:
+            validation_transform: AnyTransform | None = None, mix: Mix | None = None,
+            workers: int | None = None, schedule: str | Schedule = "constant",
+            callbacks: Iterable[Callback] = (), progress: bool = True) -> History:
         """Train for `epochs` more epochs.
 
         Parameters
@@ -185,10 +196,13 @@ class Trainer:
             `fastdl.transforms`)
         validation_transform : the same for the validation data, which `transform` is not for:
             normalisation alone, as a rule
+        mix : what mixes the samples of a batch, ``(x, t, generator) -> (x, t)``, such as
+            `fastdl.transforms.Mixup`
         workers : threads that make the next batches during a step (see `fastdl.DataLoader`)
         schedule : of the learning rate, over all epochs up to the last of this call: "constant",
-            "cosine", or a function of progress (0 to 1)
-        callbacks : called with the trainer after each epoch; one that returns True ends training
+            "cosine", another name or function of `fastdl.schedules`
+        callbacks : called with the trainer after each epoch (see `fastdl.callbacks`); one that
+            returns True ends training
         progress : show a bar
 
         Returns
@@ -200,7 +214,8 @@ class Trainer:
         if validation_data is not None:
             validation_data = _checked_data("fit: validation_data", *validation_data)
         positive("fit", epochs=epochs, batch_size=batch_size)
-        loader = DataLoader(x, t, batch_size, shuffle, transform=transform, workers=workers)
+        loader = DataLoader(x, t, batch_size, shuffle, transform=transform, mix=mix,
+                            workers=workers)
         last = self.epoch + epochs
         callbacks, schedule = tuple(callbacks), schedules.get(schedule)
 

@@ -29,7 +29,7 @@ FLOORS = [
     {"module"},
     {"datasets", "transforms", "models", "onnx"},
     {"history", "loader", "viz"},
-    {"trainer"},
+    {"trainer", "callbacks"},
     {"dropin", "benchmark"},
     {"__init__"},
     {"examples"},
@@ -167,7 +167,8 @@ def test_everything_public_in_ops_is_listed():
 # ---- what an import costs ----
 
 HEAVY = ["numba", "llvmlite", "matplotlib", "torch", "PIL", "scipy", "pandas", "IPython",
-         "tqdm.auto", "tqdm.notebook", "optuna", "sklearn", "numpy.random", "concurrent.futures"]
+         "tqdm.auto", "tqdm.notebook", "optuna", "sklearn", "tensorboardX",
+         "numpy.random", "concurrent.futures"]
 
 
 def test_import_loads_nothing_heavy(run_python):

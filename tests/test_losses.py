@@ -176,3 +176,30 @@ def test_own_loss_is_two_functions():
     for method in ("value", "gradient"):
         with pytest.raises(NotImplementedError):
             getattr(losses.Loss(), method)(y, y)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_label_smoothing_as_pytorch(dense, rng):
+    torch = pytest.importorskip("torch")
+    y, t = rng.standard_normal((6, 5)), np.array([0, 4, 2, 2, 1, 3])
+    targets = rng.dirichlet(np.ones(5), 6) if dense else t
+    loss = fd.losses.SoftmaxCrossEntropy(label_smoothing=0.2)
+    tensor = torch.tensor(y, requires_grad=True)
+    expected = torch.nn.CrossEntropyLoss(label_smoothing=0.2)(tensor, torch.tensor(targets))
+    expected.backward()
+    assert loss.forward(y, targets) == pytest.approx(expected.item(), rel=1e-12)
+    np.testing.assert_allclose(loss.backward(), tensor.grad.numpy(), rtol=1e-10, atol=1e-15)
+    assert loss.count_correct(y, t) == (y.argmax(1) == t).sum()
+
+
+def test_label_smoothing_in_a_planned_step(rng):
+    x, t = rng.standard_normal((6, 4)).astype("float32"), np.array([0, 2, 2, 1, 1, 0])
+    fd.seed(0)
+    net = fd.Sequential(fd.layers.Linear(4, 3))
+    loss = fd.losses.SoftmaxCrossEntropy(label_smoothing=0.3)
+    expected = loss.forward(net.forward(x), t)
+    assert fd.Trainer(net, loss).step(x, t) == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(fd.ArgumentError, match=r"t has label 3, but x has 3 classes"):
+        loss.forward(net.forward(x), t + 1)
+    with pytest.raises(fd.ArgumentError, match="label_smoothing must be in"):
+        fd.losses.SoftmaxCrossEntropy(1.5)

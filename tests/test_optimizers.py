@@ -379,3 +379,39 @@ def test_own_optimizer_is_one_function():
     np.testing.assert_array_equal(optimizer.state["w"]["last"], [3, -4])
     with pytest.raises(NotImplementedError):
         optimizers.Optimizer(lr=1).update(params, params)
+
+
+# ---- clipping ----
+
+def test_clipping_as_pytorch(rng):
+    torch = pytest.importorskip("torch")
+    arrays = {"a": rng.standard_normal((3, 4)), "b": 3 * rng.standard_normal(5)}
+    for ours, theirs, limit in (
+            (fd.optimizers.clip_grad_norm, torch.nn.utils.clip_grad_norm_, 1.5),
+            (fd.optimizers.clip_grad_norm, torch.nn.utils.clip_grad_norm_, 100.0),
+            (fd.optimizers.clip_grad_value, torch.nn.utils.clip_grad_value_, 0.7)):
+        grads = {name: array.copy() for name, array in arrays.items()}
+        tensors = [torch.zeros(array.shape, dtype=torch.float64) for array in arrays.values()]
+        for tensor, array in zip(tensors, arrays.values(), strict=True):
+            tensor.grad = torch.tensor(array)
+        norm, expected = ours(grads, limit), theirs(tensors, limit)
+        if norm is not None:
+            assert norm == pytest.approx(expected.item(), rel=1e-12)
+        for dw, tensor in zip(grads.values(), tensors, strict=True):
+            np.testing.assert_allclose(dw, tensor.grad.numpy(), rtol=1e-6)
+
+
+def test_a_trainer_clips(rng):
+    """Steps of SGD with a rate of 1 are the clipped gradients."""
+    x, t = 100 * rng.standard_normal((8, 3)).astype("float32"), np.zeros((8, 2), "float32")
+    for options, largest in (({"clip_norm": 0.5}, None), ({"clip_value": 0.25}, 0.25)):
+        net = fd.Sequential(fd.layers.Linear(3, 2))
+        before = {name: w.copy() for name, w in net.params.items()}
+        fd.Trainer(net, "mse", fd.optimizers.SGD(lr=1.0), **options).step(x, t)
+        steps = np.concatenate([(before[name] - w).ravel() for name, w in net.params.items()])
+        if largest is None:
+            assert np.linalg.norm(steps) == pytest.approx(0.5, rel=1e-4)
+        else:
+            assert np.abs(steps).max() == pytest.approx(largest, rel=1e-4)
+    with pytest.raises(fd.ArgumentError, match="clip_norm must be above 0, got 0"):
+        fd.Trainer(fd.Sequential(fd.layers.Linear(3, 2)), clip_norm=0)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastdl as fd
+from fastdl import transforms
 from fastdl.transforms import (
     Batch,
     Compose,
@@ -217,3 +218,126 @@ def test_repr_says_what_it_is():
     text = repr(Compose([RandomCrop(32, 4), RandomHorizontalFlip(), Normalize(0.5, 0.25)]))
     assert text == ("Compose([RandomCrop((32, 32), padding=4, fill=0), RandomHorizontalFlip(0.5), "
                     "Normalize(mean=[0.5], std=[0.25])])")
+
+
+# ---- rotation, colour, erasing, mixing ----
+
+def _draws(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_quarter_turns(interpolation, rng):
+    images = rng.random((3, 2, 5, 5))
+    for turns in range(4):
+        rotate = transforms.RandomRotation((90 * turns, 90 * turns), interpolation)
+        np.testing.assert_allclose(rotate(images, _draws()), np.rot90(images, turns, (2, 3)),
+                                   atol=1e-12)
+
+
+def test_a_slanted_turn_as_scipy_s_definition():
+    """By 30 degrees counter-clockwise, the point (0, 2) right of the centre goes up."""
+    image = np.zeros((1, 1, 9, 9))
+    image[0, 0, 4, 6] = 1
+    turned = transforms.RandomRotation((30, 30), "bilinear")(image, _draws())
+    y, x = np.mgrid[:9, :9]
+    total = turned.sum()
+    centre = [(turned[0, 0] * axis).sum() / total for axis in (y, x)]
+    np.testing.assert_allclose(centre, [4 - 2 * np.sin(np.pi / 6), 4 + 2 * np.cos(np.pi / 6)],
+                               atol=0.1)
+
+
+def test_shifts_stay_in_range(rng):
+    images = np.zeros((200, 1, 11, 11))
+    images[:, 0, 5, 5] = 1
+    moved = transforms.RandomAffine(0, translate=(0.2, 0.1))(images, _draws())
+    _, _, y, x = np.nonzero(moved)
+    assert set(x - 5) == {-2, -1, 0, 1, 2}
+    assert set(y - 5) == {-1, 0, 1}
+
+
+def test_scale(rng):
+    images = rng.random((2, 3, 9, 9))
+    twice = transforms.RandomAffine(0, scale=(2, 2))(images, _draws())
+    np.testing.assert_allclose(twice[:, :, ::2, ::2], images[:, :, 2:7, 2:7])
+
+
+def test_colour_by_hand():
+    image = np.array([0.2, 0.4, 0.6]).reshape(1, 3, 1, 1) * np.ones((1, 3, 2, 2))
+    grey = 0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6
+    for options, expected in [
+            ({"brightness": (1.5, 1.5)}, [0.3, 0.6, 0.9]),
+            ({"brightness": (2, 2)}, [0.4, 0.8, 1.0]),
+            ({"contrast": (0.5, 0.5)}, [(v + grey) / 2 for v in (0.2, 0.4, 0.6)]),
+            ({"saturation": (0, 0)}, [grey] * 3), ({}, [0.2, 0.4, 0.6])]:
+        result = transforms.ColorJitter(**options)(image, _draws())
+        np.testing.assert_allclose(result[0, :, 0, 0], expected, rtol=1e-12)
+    bytes_ = (255 * image).astype(np.uint8)
+    assert transforms.ColorJitter(0.4, 0.4, 0.4)(bytes_, _draws()).dtype == np.float32
+    assert bytes_[0, 0, 0, 0] == 51                             # the caller's are left alone
+
+
+def test_erased_rectangles():
+    images = np.ones((300, 2, 20, 30), np.float32)
+    erased = transforms.RandomErasing(0.5, scale=(0.1, 0.2), ratio=(0.5, 2), value=7)(
+        images, _draws())
+    assert (images == 1).all()
+    areas = []
+    for image in erased:
+        gone = image[0] == 7
+        np.testing.assert_array_equal(gone, image[1] == 7)
+        if gone.any():
+            rows, columns = gone.any(1).sum(), gone.any(0).sum()
+            assert gone.sum() == rows * columns                 # one rectangle
+            areas.append(gone.mean())
+    assert 120 < len(areas) < 180
+    assert 0.08 < min(areas) < 0.11
+    assert 0.18 < max(areas) < 0.23
+
+
+def test_cutout():
+    images = np.ones((500, 1, 8, 8), np.float32)
+    gone = transforms.Cutout(4)(images, _draws())[:, 0] == 0
+    assert gone.sum(axis=(1, 2)).max() == 16
+    assert gone.sum(axis=(1, 2)).min() == 4                     # centred on a corner
+    assert gone.any(axis=0).all()
+
+
+def test_mixup(rng):
+    x, t = rng.random((6, 3)), np.array([0, 1, 2, 0, 1, 2])
+    mixed, targets = transforms.Mixup(0.4, 3)(x.copy(), t, _draws(3))
+    share = _draws(3).beta(0.4, 0.4)
+    assert targets.sum(axis=1) == pytest.approx(np.ones(6))
+    one_hot = np.eye(3)[t]
+    partner = [int(np.abs(share * x[i] + (1 - share) * x - mixed[i]).sum(1).argmin())
+               for i in range(6)]
+    assert sorted(partner) == list(range(6))
+    np.testing.assert_allclose(mixed, share * x + (1 - share) * x[partner])
+    np.testing.assert_allclose(targets, share * one_hot + (1 - share) * one_hot[partner])
+    with pytest.raises(fd.ArgumentError, match="must be floating, got uint8"):
+        transforms.Mixup(0.4, 3)(x.astype(np.uint8), t, _draws())
+
+
+def test_mixing_in_a_training_is_the_same_for_any_number_of_workers():
+    (x, t), _ = fd.datasets.digits()
+    losses = []
+    for workers in (0, 2):
+        fd.seed(4)
+        trainer = fd.Trainer(fd.models.mlp(image_size=8))
+        trainer.fit(x[:60], t[:60], 2, batch_size=20, mix=transforms.Mixup(1.0, 10),
+                    workers=workers, progress=False)
+        losses.append(trainer.history["loss"])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: transforms.RandomRotation((3, 1)), "degrees must be"),
+    (lambda: transforms.RandomAffine(1, translate=(2, 0)), "translate must be two shares"),
+    (lambda: transforms.RandomAffine(1, scale=(0, 1)), "scale must be above 0"),
+    (lambda: transforms.RandomRotation(3, "cubic"), "interpolation must be"),
+    (lambda: transforms.RandomErasing(2), "p must be in"),
+    (lambda: transforms.Cutout(0), "size must be at least 1"),
+    (lambda: transforms.Mixup(0, 3), "alpha and num_classes")])
+def test_arguments_of_augmentation(make, message):
+    with pytest.raises(fd.ArgumentError, match=message):
+        make()

@@ -60,6 +60,8 @@ class LossRule:
 class SoftmaxCrossEntropyRule(LossRule):
     """Targets are checked before anything runs."""
 
+    loss: SoftmaxCrossEntropy
+
     def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
         if y.ndim != 2:
             raise ShapeError(f"softmax_cross_entropy: x must have 2 dimensions, got {y.shape}")
@@ -70,6 +72,7 @@ class SoftmaxCrossEntropyRule(LossRule):
         plan.run("softmax_cross_entropy", self.run_kernel, y, plan.new(y.shape[:1]), dy)
 
     def take(self, t: Any) -> None:
+        t = self.loss.smoothed(self._scores, t)
         self._suffix, self.targets = checked_targets("softmax_cross_entropy", self._scores, t)
 
     def run_kernel(self, y: np.ndarray, losses: np.ndarray, dy: np.ndarray) -> None:
