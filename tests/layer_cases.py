@@ -204,6 +204,8 @@ CASES = {
     "dropout": Case(lambda: layers.Dropout(0.4), None, ((6, 7),)),
     "dropout, eval": Case(lambda: layers.Dropout(0.4),
                           lambda torch: torch.nn.Dropout(0.4), ((6, 7),), training=False),
+    "activity regularization": Case(       # a penalty of 0; others are tested on their own
+        lambda: layers.ActivityRegularization(), lambda torch: torch.nn.Identity(), ((3, 4),)),
     "stochastic depth": Case(lambda: layers.StochasticDepth(0.4), None, ((6, 3),)),
     "stochastic depth, batch": Case(lambda: layers.StochasticDepth(0.4, "batch"), None, (MAPS,)),
     "stochastic depth, eval": Case(lambda: layers.StochasticDepth(0.4),
@@ -219,8 +221,6 @@ CASES = {
                               lambda torch: lambda a, b: (a + b) / 2, (MAPS,) * 2, training=False),
     "shake drop, eval": Case(lambda: layers.ShakeDrop(0.3, alpha=(-1, 2)),
                              lambda torch: lambda x: x * 0.85, (MAPS,), training=False),
-    "activity regularization": Case(       # a penalty of 0; others are tested on their own
-        lambda: layers.ActivityRegularization(), lambda torch: torch.nn.Identity(), ((3, 4),)),
     "flatten": Case(lambda: layers.Flatten(), lambda torch: torch.nn.Flatten(), ((2, 3, 2, 2),)),
     "add": Case(lambda: layers.Add(), lambda torch: lambda a, b, c: a + b + c, ((2, 3),) * 3),
     "mean": Case(lambda: layers.Mean(),
