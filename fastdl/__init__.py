@@ -75,19 +75,10 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError", "BackendUnavailableError", "CheckpointError", "DTypeError", "DataError",
     "DataLoader", "FastdlError", "GraphError", "History", "Layer", "Module", "ModuleList",
-<<<<<<< HEAD
     "Sequential", "ShapeError", "Trainer", "add", "backend", "callbacks", "concat", "datasets",
     "errors", "explain", "flatten", "gelu", "get_conv_algorithm", "get_num_threads",
     "hardsigmoid", "hardswish", "initializers", "layers", "leaky_relu", "losses", "mean",
     "models", "multiply", "onnx", "ops", "optimizers", "random", "regularizers", "relu", "relu6",
     "schedules", "seed", "set_backend", "set_conv_algorithm", "set_num_threads", "show_config",
     "sigmoid", "silu", "softmax", "tanh", "training_only", "transforms", "use_backend", "viz",
-=======
-    "Sequential", "ShapeError", "Trainer", "add", "backend", "concat", "datasets", "errors",
-    "explain", "flatten", "gelu", "get_conv_algorithm", "get_num_threads", "hardsigmoid",
-    "hardswish", "initializers", "layers", "leaky_relu", "losses", "mean", "models", "multiply",
-    "ops", "optimizers", "random", "regularizers", "relu", "relu6", "seed", "set_backend",
-    "set_conv_algorithm", "set_num_threads", "show_config", "sigmoid", "silu", "softmax", "tanh",
-    "transforms", "use_backend", "viz",
->>>>>>> c276e4ed94237f4f70eb6d46471b3e99a2ef37a2
 ]

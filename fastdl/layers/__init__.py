@@ -68,30 +68,16 @@ from .shape import (
 from .stochastic import DropPath, ShakeDrop, ShakeShake, StochasticDepth, Swapout
 
 __all__ = [
-<<<<<<< HEAD
     "GELU", "ActivityRegularization", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d", "Add", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BatchNorm1d",
     "BatchNorm2d", "BatchNorm3d", "Concat", "ConstantPad2d", "Conv1d", "Conv2d", "Conv3d",
     "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "DropPath", "Dropout", "Flatten",
-    "GlobalAvgPool1d", "GlobalAvgPool2d", "GlobalAvgPool3d", "GlobalMaxPool1d",
-    "GlobalMaxPool2d", "GlobalMaxPool3d", "GroupNorm", "Hardsigmoid", "Hardswish",
-    "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "Layer", "LayerNorm", "LeakyReLU",
-    "Linear", "LocalResponseNorm", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mean", "Multiply",
-    "ReLU", "ReLU6", "ReflectionPad2d", "ReplicationPad2d", "ShakeDrop", "ShakeShake", "SiLU",
-    "Sigmoid", "Softmax", "StochasticDepth", "Swapout", "Tanh", "Upsample", "ZeroPad2d", "add",
-    "concat", "flatten", "gelu", "hardsigmoid", "hardswish", "leaky_relu", "mean", "multiply",
-    "relu", "relu6", "sigmoid", "silu", "softmax", "tanh",
-=======
-    "GELU", "ActivityRegularization", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d",
-    "Add", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d",
-    "Concat", "ConstantPad2d", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
-    "ConvTranspose3d", "DropPath", "Dropout", "Flatten", "GlobalAvgPool1d", "GlobalAvgPool2d",
-    "GlobalAvgPool3d", "GlobalMaxPool1d", "GlobalMaxPool2d", "GlobalMaxPool3d", "GroupNorm",
-    "Hardsigmoid", "Hardswish", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "Layer",
-    "LayerNorm", "LeakyReLU", "Linear", "LocalResponseNorm", "MaxPool1d", "MaxPool2d", "MaxPool3d",
-    "Mean", "Multiply", "ReLU", "ReLU6", "ReflectionPad2d", "ReplicationPad2d", "ShakeDrop",
-    "ShakeShake", "SiLU", "Sigmoid", "Softmax", "StochasticDepth", "Swapout", "Tanh", "Upsample",
-    "ZeroPad2d", "add", "concat", "flatten", "gelu", "hardsigmoid", "hardswish", "leaky_relu",
-    "mean", "multiply", "relu", "relu6", "sigmoid", "silu", "softmax", "tanh",
->>>>>>> c276e4ed94237f4f70eb6d46471b3e99a2ef37a2
+    "GlobalAvgPool1d", "GlobalAvgPool2d", "GlobalAvgPool3d", "GlobalMaxPool1d", "GlobalMaxPool2d",
+    "GlobalMaxPool3d", "GroupNorm", "Hardsigmoid", "Hardswish", "InstanceNorm1d",
+    "InstanceNorm2d", "InstanceNorm3d", "Layer", "LayerNorm", "LeakyReLU", "Linear",
+    "LocalResponseNorm", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mean", "Multiply", "ReLU",
+    "ReLU6", "ReflectionPad2d", "ReplicationPad2d", "ShakeDrop", "ShakeShake", "SiLU", "Sigmoid",
+    "Softmax", "StochasticDepth", "Swapout", "Tanh", "Upsample", "ZeroPad2d", "add", "concat",
+    "flatten", "gelu", "hardsigmoid", "hardswish", "leaky_relu", "mean", "multiply", "relu",
+    "relu6", "sigmoid", "silu", "softmax", "tanh",
 ]

@@ -8,13 +8,8 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
-<<<<<<< HEAD
-        FD_copy_maps, FD_copy_matrix, FD_add, FD_multiply_elements, FD_column_sums
-        FD_moments, FD_scale_maps, FD_scale_maps_backward
-=======
         FD_copy_maps, FD_copy_matrix, FD_add, FD_multiply_elements, FD_column_sums, FD_moments
         FD_scale_maps, FD_scale_maps_backward
->>>>>>> c276e4ed94237f4f70eb6d46471b3e99a2ef37a2
         FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
