@@ -31,7 +31,7 @@ PUBLISHED = {
     "ror3_110": (1.7e6, 0.05e6), "stochastic_depth110": (1.7e6, 0.05e6),
     "swapout20": (1.1e6, 0.05e6), "swapout32": (7.43e6, 5e3),           # Singh et al., table 4
     "shake_shake26_32": (2.9e6, 0.05e6), "shake_shake26_64": (11.7e6, 0.05e6),
-    "shake_shake26_96": (26.2e6, 0.2e6),    # Gastaldi, table 1
+    "shake_shake26_96": (26.2e6, 0.05e6),   # Gastaldi, table 1
     "se_resnet50": (25_557_032 + 2.5e6, 0.05e6),        # Hu et al., section 4
     "zfnet": (62_357_608, 0),               # by hand, from figure 3
 }
@@ -118,7 +118,8 @@ def test_training_steps(name, rng):
     """With all that is random: the loss of four images falls."""
     net, x = made(name, rng)
     x, t = x.astype(np.float32), np.array([0, 1, 2, 0])
-    trainer = fd.Trainer(net, optimizer=fd.optimizers.Adam(lr=3e-3))
+    lr = 1e-4 if name == "alexnet_paper" else 3e-3          # it has wide dense layers and no norm
+    trainer = fd.Trainer(net, optimizer=fd.optimizers.Adam(lr=lr))
     losses = [trainer.step(x, t) for _ in range(24)]
     assert np.isfinite(losses).all()
     assert np.mean(losses[-8:]) < np.mean(losses[:8])

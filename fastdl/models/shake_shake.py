@@ -6,9 +6,9 @@ that the network cannot learn its training images by heart. In inference both ha
 
 | network (table 1, images of 32 × 32) | parameters | GFLOP |
 | --- | --- | --- |
-| shake_shake26_32 | 2,932,106 (2.9 M) | 0.85 |
-| shake_shake26_64 | 11,709,770 (11.7 M) | 3.4 |
-| shake_shake26_96 | 26,335,434 (26.2 M) | 7.6 |
+| shake_shake26_32 | 2,923,162 (2.9 M) | 0.85 |
+| shake_shake26_64 | 11,653,978 (11.7 M) | 3.4 |
+| shake_shake26_96 | 26,192,922 (26.2 M) | 7.5 |
 """
 
 from collections.abc import Mapping
