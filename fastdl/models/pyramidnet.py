@@ -96,7 +96,7 @@ def pyramidnet(depth: int, alpha: float, num_classes: int = 10, *, bottleneck: b
     """Build the `SmallResNet` of 6 n + 2 layers (9 n + 2 with bottlenecks) that grows by `alpha`.
 
     >>> sum(w.size for w in pyramidnet(20, 48).params.values())
-    305446
+    306205
     """
     block = PyramidBottleneck if bottleneck else PyramidBlock
     blocks = blocks_of(depth, 3 if bottleneck else 2)
