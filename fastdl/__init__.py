@@ -17,6 +17,7 @@ from . import (
     layers,
     losses,
     models,
+    onnx,
     ops,
     optimizers,
     random,
@@ -45,6 +46,7 @@ from .errors import (
     GraphError,
     ShapeError,
 )
+from .graph import training_only
 from .history import History
 from .layers import (
     Layer,
@@ -78,7 +80,8 @@ __all__ = [
     "ModuleList", "Sequential", "ShapeError", "Trainer", "add", "backend", "callbacks", "concat",
     "cuda", "datasets", "errors", "explain", "flatten", "gelu", "get_conv_algorithm",
     "get_num_threads", "hardsigmoid", "hardswish", "initializers", "layers", "leaky_relu", "losses",
-    "mean", "models", "multiply", "ops", "optimizers", "random", "regularizers", "relu", "relu6",
-    "schedules", "seed", "set_backend", "set_conv_algorithm", "set_num_threads", "show_config",
-    "sigmoid", "silu", "softmax", "tanh", "transforms", "use_backend", "viz",
+    "mean", "models", "multiply", "onnx", "ops", "optimizers", "random", "regularizers", "relu",
+    "relu6", "schedules", "seed", "set_backend", "set_conv_algorithm", "set_num_threads",
+    "show_config", "sigmoid", "silu", "softmax", "tanh", "training_only", "transforms",
+    "use_backend", "viz",
 ]

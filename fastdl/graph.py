@@ -48,6 +48,19 @@ class Node:
         return f"<node {self.index}: {self.layer or 'input'} of ({read})>"
 
 
+class _TrainingOnly(tuple):
+    """What `training_only` returns."""
+
+
+def training_only(output: Node, *auxiliary: Node) -> tuple[Node, ...]:
+    """What `Module.connect` returns when all outputs but the first are for training alone.
+
+    In inference the network has only the first output, and nothing else is computed. `Trainer`
+    adds the losses of the others to that of the first (`fastdl.losses.WithAuxiliary`).
+    """
+    return _TrainingOnly((output, *auxiliary))
+
+
 Seen: TypeAlias = list[tuple[tuple[int, ...], np.dtype]]
 """Shape and dtype of each node's value, by index."""
 
@@ -68,6 +81,7 @@ class Graph:
         self.steps: list[tuple[Node, Layer]] = []       # the nodes that are no inputs
         self.inputs: list[Node] = []
         self.outputs: list[Node] = []
+        self.auxiliary = 0                              # how many of them, at the end, only train
         self._last_reader: list[int] = []
 
     @classmethod
@@ -78,18 +92,37 @@ class Graph:
             graph.inputs.append(graph._append(None, ()))
         result = connect(*graph.inputs)
         graph.outputs = list(result) if isinstance(result, tuple | list) else [result]
+        graph.auxiliary = len(graph.outputs) - 1 if isinstance(result, _TrainingOnly) else 0
         for output in graph.outputs or [result]:
             if not isinstance(output, Node) or output.graph is not graph:
                 raise GraphError(f"connect must return a node (or several) made from its inputs, "
                                  f"got {output!r}")
-        # The last node that reads each value; outputs are needed to the end.
-        graph._last_reader = list(range(len(graph.nodes)))
-        for node in graph.nodes:
-            for source in node.inputs:
-                graph._last_reader[source.index] = node.index
-        for output in graph.outputs:
-            graph._last_reader[output.index] = len(graph.nodes)
+        graph._find_last_readers()
         return graph
+
+    def for_inference(self) -> Graph:
+        """The same without the outputs that are for training alone, and what only they need."""
+        if not self.auxiliary:
+            return self
+        graph = Graph()
+        graph.nodes, graph.inputs = self.nodes, self.inputs
+        graph.outputs = self.outputs[:-self.auxiliary]
+        needed = set(graph.outputs)
+        for node, _ in reversed(self.steps):
+            if node in needed:
+                needed.update(node.inputs)
+        graph.steps = [(node, layer) for node, layer in self.steps if node in needed]
+        graph._find_last_readers()
+        return graph
+
+    def _find_last_readers(self) -> None:
+        """Note the last node that reads each value; outputs are needed to the end."""
+        self._last_reader = list(range(len(self.nodes)))
+        for node, _ in self.steps:
+            for source in node.inputs:
+                self._last_reader[source.index] = node.index
+        for output in self.outputs:
+            self._last_reader[output.index] = len(self.nodes)
 
     def _append(self, layer: Layer | None, inputs: tuple[Node, ...]) -> Node:
         node = Node(self, layer, inputs)
@@ -110,7 +143,7 @@ class Graph:
         """Whether both have the same layers, wired alike."""
         def wiring(graph: Graph) -> list[list[list[int]]]:
             return [[[source.index for source in node.inputs] for node in graph.nodes],
-                    [[node.index for node in graph.outputs]]]
+                    [[node.index for node in graph.outputs], [graph.auxiliary]]]
 
         return wiring(self) == wiring(other) and all(
             mine.computes_like(its)
@@ -134,7 +167,9 @@ class Graph:
         values: dict[int, Array] = {node.index: value for node, value
                                     in zip(self.inputs, inputs, strict=True)}
         saved: list[Any] = [None] * len(self.nodes)
-        seen: Seen = [(x.shape, x.dtype) for x in inputs]
+        seen: Seen = [((), np.dtype(object))] * len(self.nodes)
+        for node, x in zip(self.inputs, inputs, strict=True):
+            seen[node.index] = (x.shape, x.dtype)
         for node, layer in self.steps:
             arguments = tuple(values[source.index] for source in node.inputs)
             mode = layer.training if training is None else training
@@ -144,7 +179,7 @@ class Graph:
             y = values[node.index]
             if watch is not None:
                 watch(node, y)
-            seen.append((np.shape(y), getattr(y, "dtype", np.dtype(object))))
+            seen[node.index] = (np.shape(y), getattr(y, "dtype", np.dtype(object)))
             del arguments, state, y     # which would outlive their last reader
             for source in node.inputs:
                 if self._last_reader[source.index] == node.index:

@@ -144,6 +144,41 @@ class BinaryCrossEntropy(Loss):
         return int(right.reshape(len(right), -1).all(axis=1).sum())
 
 
+class WithAuxiliary(Loss):
+    """The loss of a network's output, plus `weight` times that of each auxiliary output.
+
+    So GoogLeNet was trained (Szegedy et al., 2014, section 5). Of a single output, as in
+    inference, it is the loss itself.
+
+    Parameters
+    ----------
+    loss : name, or `Loss`
+    weight : of each auxiliary output
+
+    >>> y, t = np.zeros((2, 10)), np.array([3, 5])
+    >>> round(WithAuxiliary("softmax_cross_entropy").forward((y, y), t), 6)
+    2.993361
+    """
+
+    def __init__(self, loss: "str | Loss", weight: float = 0.3) -> None:
+        self.loss, self.weight = get(loss), weight
+
+    def value(self, y: Any, t: Any) -> tuple[float, tuple[Any, ...]]:
+        values, saved = zip(*(self.loss.value(each, t) for each in _outputs(y)), strict=True)
+        return values[0] + self.weight * sum(values[1:]), saved
+
+    def gradient(self, *saved: Any) -> Any:
+        main, *others = (self.loss.gradient(*each) for each in saved)
+        return (main, *(dy * dy.dtype.type(self.weight) for dy in others)) if others else main
+
+    def count_correct(self, y: Any, t: Any) -> int | None:
+        return self.loss.count_correct(_outputs(y)[0], t)
+
+
+def _outputs(y: Any) -> tuple[np.ndarray, ...]:
+    return y if isinstance(y, tuple) else (y,)
+
+
 _BY_NAME: dict[str, type[Loss]] = {
     "softmax_cross_entropy": SoftmaxCrossEntropy, "cross_entropy": CrossEntropy, "mse": MSE,
     "binary_cross_entropy": BinaryCrossEntropy}

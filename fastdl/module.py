@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Any, NamedTuple
@@ -15,7 +16,9 @@ from . import cuda, files
 from .errors import ArgumentError, CheckpointError, DTypeError, GraphError, ShapeError
 from .graph import Graph, Node, Tape
 from .layers.layer import Layer, positive, write_into
+from .ops._arrays import as_numpy
 from .plan import Plans
+from .summary import Text, summarize
 
 # Counts changes to the structure of any module; a graph traced before the last one is stale.
 _structure = itertools.count(1)
@@ -38,6 +41,8 @@ class _Traced(NamedTuple):
     graph: Graph
     paths: dict[Layer, str]
     plans: Plans
+    inference: Graph            # without the outputs that are for training alone
+    inference_plans: Plans
 
 
 class ParameterDict(dict):
@@ -239,18 +244,30 @@ class Module:
                 self._trace = old._replace(structure=_structure_now)    # others were changed
             else:
                 self._take_in(graph)
-                self._trace = _Traced(_structure_now, graph, paths, Plans(graph, paths))
+                plans, inference = Plans(graph, paths), graph.for_inference()
+                self._trace = _Traced(_structure_now, graph, paths, plans, inference,
+                                      plans if inference is graph else Plans(inference, paths))
         return self._trace
 
     @property
+    def inference_graph(self) -> Graph:
+        """The same without what is for training alone: auxiliary outputs, and what they need."""
+        return self._traced().inference
+
+    @property
     def plans(self) -> Plans:
-        """The plans that `predict` and `Trainer` run."""
+        """The plans that `Trainer` runs."""
         return self._traced().plans
+
+    @property
+    def inference_plans(self) -> Plans:
+        """The plans that `predict` runs."""
+        return self._traced().inference_plans
 
     def as_inputs(self, *arrays: Any) -> list[Any]:
         """What the graph is run on: floating ones in the parameters' dtype."""
         dtype = next((w.dtype for _, w in self._collect("params")), None)
-        inputs = [x if isinstance(x, cuda.Array) else np.asarray(x) for x in arrays]
+        inputs = [x if isinstance(x, cuda.Array) else as_numpy(x) for x in arrays]
         return [x if dtype is None or x.dtype.kind != "f" or isinstance(x, cuda.Array)
                 else x.astype(dtype, copy=False) for x in inputs]
 
@@ -281,11 +298,14 @@ class Module:
     def forward(self, *inputs: Any) -> Any:
         """Run on arrays and remember what `backward` needs.
 
-        Floating inputs are converted to the parameters' dtype.
+        Floating inputs are converted to the parameters' dtype. Outputs that are for training alone
+        are there in training mode.
         """
-        graph, xs = self.graph, self.as_inputs(*inputs)
+        trace, xs = self._traced(), self.as_inputs(*inputs)
+        graph, plans = ((trace.graph, trace.plans) if self.training
+                        else (trace.inference, trace.inference_plans))
         outputs, tape = graph.forward(xs)
-        self.plans.learn(xs, tape.seen)
+        plans.learn(xs, tape.seen)
         self._run = (graph, tape)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
@@ -318,7 +338,7 @@ class Module:
         The modes of the parts (`train`, `eval`) are neither used nor changed.
         """
         positive("predict", batch_size=batch_size)
-        x = x if isinstance(x, cuda.Array) else np.asarray(x)
+        x = x if isinstance(x, cuda.Array) else as_numpy(x)
         if x.ndim < 1:
             raise ShapeError(f"predict: x must have a batch dimension, got {x.shape}")
         batches = [self._infer(self.as_inputs(x[start:start + batch_size]))
@@ -329,7 +349,7 @@ class Module:
 
     def _infer(self, xs: list[np.ndarray]) -> list[np.ndarray]:
         """Outputs for one batch, planned where that can be."""
-        graph, plans = self.graph, self.plans
+        graph, plans = self.inference_graph, self.inference_plans
         with plans.lock:
             if (plan := plans.get(xs)) is not None:
                 plan.feed(xs)
@@ -347,6 +367,48 @@ class Module:
         if self.device == "cuda":
             raise GraphError(f"{operation}: this network cannot run on the device: "
                              f"{self.plans.reason(xs)}")
+
+    # ---- looking ----
+
+    def summary(self, shape: tuple[int, ...]) -> Text:
+        """Layers with the shapes of their outputs, parameters, arithmetic and memory, as a table.
+
+        What is for training alone (auxiliary outputs) is left out.
+
+        Parameters
+        ----------
+        shape : of a batch of inputs; a list of shapes for several inputs
+
+        >>> from fastdl.layers import Linear, ReLU
+        >>> Sequential(Linear(4, 8), ReLU(), Linear(8, 2)).summary((10, 4))
+        Sequential on float32 (10, 4)
+        layer  kind    output  parameters    MFLOP       MB
+        0      Linear    10×8          40  0.00064  0.00032
+        1      ReLU      10×8                       0.00032
+        2      Linear    10×2          18  0.00032    8e-05
+        58 parameters, 0.000232 MB; arithmetic 9.6e-07 GFLOP; outputs 0.00072 MB, of which
+        inference needs ... MB at a time
+        """
+        return summarize(self, shape)
+
+    def draw(self, path: str | PathLike[str], shape: tuple[int, ...] | None = None) -> None:
+        """Draw the architecture: an SVG, PNG or PDF by Graphviz, or its own ``.dot`` without it.
+
+        Parameters
+        ----------
+        path : file to write; its suffix says what
+        shape : of a batch of inputs; the shapes of all outputs are written beside the arrows then
+
+        Raises
+        ------
+        ArgumentError
+            for another suffix
+        ImportError
+            when Graphviz is not installed; it says how to have it
+        """
+        from .drawing import draw
+
+        draw(self, path, shape)
 
     # ---- saving ----
 
@@ -378,9 +440,11 @@ class Module:
         own = self._state()
         problems = []
         if strict:
-            problems += [f"missing {name}" for name in own if name not in state]
+            # Files from before PyTorch 0.4.1 lack the count of batches; PyTorch lets it be, too.
+            problems += [f"missing {name}" for name in own if name not in state
+                         and not name.endswith("num_batches_tracked")]
             problems += [f"unexpected {name}" for name in state if name not in own]
-        new = {name: np.asarray(cuda.to_host(state[name])) for name in own if name in state}
+        new = {name: as_numpy(cuda.to_host(state[name])) for name in own if name in state}
         problems += [f"{name} is {value.shape}, expected {own[name].shape}"
                      for name, value in new.items() if value.shape != own[name].shape]
         problems += [f"{name} is {value.dtype}, expected {own[name].dtype}"
@@ -400,10 +464,38 @@ class Module:
         tensors = {name: cuda.to_host(array) for name, array in self._state().items()}
         files.write_tensors(path, tensors, {"fastdl": json.dumps(about)})
 
-    def load(self, path: str | PathLike[str]) -> None:
-        """Read the state dict that `save` wrote."""
-        tensors, _ = files.read_tensors(path)
-        self.load_state_dict(tensors)
+    def load(self, path: str | PathLike[str], strict: bool = True) -> None:
+        """Read a state dict: one that `save` wrote, or a file of PyTorch's, such as torchvision's.
+
+        Parameters
+        ----------
+        path : a safetensors file; with the suffix ``.pth`` or ``.pt``, what ``torch.save`` wrote.
+            The latter is read without PyTorch, and refused if it holds anything but tensors.
+        strict : as of `load_state_dict`
+
+        Raises
+        ------
+        CheckpointError
+            when the file cannot be read, or does not fit; nothing is changed then
+        """
+        if os.fspath(path).endswith((".pth", ".pt")):
+            from . import torch_files
+
+            tensors = torch_files.read_state_dict(path)
+        else:
+            tensors, _ = files.read_tensors(path)
+        self.load_state_dict(tensors, strict)
+
+    def to_torch_state_dict(self) -> dict[str, Any]:
+        """Copies of all parameters and buffers as PyTorch's tensors.
+
+        The same architecture in PyTorch takes them by ``load_state_dict``.
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise ImportError("to_torch_state_dict needs PyTorch: pip install torch") from error
+        return {name: torch.from_numpy(array) for name, array in self.state_dict().items()}
 
     def __repr__(self) -> str:
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ")

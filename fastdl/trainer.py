@@ -78,6 +78,7 @@ class Trainer:
                 raise ArgumentError(f"Trainer: {name} must be above 0, got {limit!r}")
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.history = History()
+        self._auxiliary: losses.WithAuxiliary | None = None
         self._planned: tuple[Plan, MutableMapping[str, np.ndarray],
                             dict[str, np.ndarray]] | None = None
 
@@ -96,9 +97,9 @@ class Trainer:
         """The loss, and how many samples were right."""
         if not self.net.training:
             self.net.train()
-        xs, plans = self.net.as_inputs(x), self.net.plans
+        xs, plans, criterion = self.net.as_inputs(x), self.net.plans, self._criterion()
         with plans.lock:
-            if (plan := plans.get(xs, self.loss)) is not None and plan.loss is not None:
+            if (plan := plans.get(xs, criterion)) is not None and plan.loss is not None:
                 plan.loss.take(t)
                 plan.feed(xs)
                 plan.run()
@@ -106,10 +107,18 @@ class Trainer:
                 return plan.loss.value, plan.loss.correct
             self.net.expect_plan("Trainer", xs)
         y = self.net.forward(x)
-        loss = self.loss.forward(y, t)
-        self.net.backward(self.loss.backward(), need_dx=False)
+        loss = criterion.forward(y, t)
+        self.net.backward(criterion.backward(), need_dx=False)
         self._change(self.net.params, self.net.grads)
-        return loss, self.loss.count_correct(y, t)
+        return loss, criterion.count_correct(y, t)
+
+    def _criterion(self) -> losses.Loss:
+        """The loss of a step: with those of auxiliary outputs, if the network has any."""
+        if not self.net.graph.auxiliary or isinstance(self.loss, losses.WithAuxiliary):
+            return self.loss
+        if self._auxiliary is None or self._auxiliary.loss is not self.loss:
+            self._auxiliary = losses.WithAuxiliary(self.loss)
+        return self._auxiliary
 
     def profile(self, x: Any, t: Any, repeats: int = 20) -> Profile:
         """Where the time of a step on such a batch goes; nothing is trained.
@@ -141,7 +150,7 @@ class Trainer:
         if not self.net.training:
             self.net.train()
         with plans.lock:
-            plan = plans.get(xs, self.loss)
+            plan = plans.get(xs, self._criterion())
             if plan is None or plan.loss is None:
                 raise GraphError(f"profile: the network runs layer by layer: {plans.reason(xs)}")
             before, state = self.net.state_dict(), random.get_state()

@@ -16,7 +16,7 @@ PACKAGE = Path(fastdl.__file__).parent
 
 # From the ground up (docs/architecture.md): a file imports from its own floor and those below.
 FLOORS = [
-    {"errors", "random", "files", "pictures"},
+    {"errors", "random", "files", "torch_files", "pictures"},
     {"cuda"},
     {"_kernels"},
     {"backend"},
@@ -25,8 +25,8 @@ FLOORS = [
     {"layers"},
     {"graph"},
     {"plan"},
-    {"module"},
-    {"datasets", "transforms", "models"},
+    {"module", "summary", "drawing"},
+    {"datasets", "transforms", "models", "onnx"},
     {"history", "loader", "viz"},
     {"trainer", "callbacks"},
     {"dropin", "benchmark"},

@@ -1,5 +1,6 @@
 """Convolutions, of one to three dimensions, and transposed ones."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -161,6 +162,9 @@ class _TransposedConv(_Conv):
     """What the transposed convolutions share."""
 
     transposed = True
+
+    def flops(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> float:
+        return 2.0 * math.prod(x_shape) * math.prod(self.params["weight"].shape[1:])
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1,
                  padding: Pair = 0, output_padding: Pair = 0, groups: int = 1, bias: bool = True,

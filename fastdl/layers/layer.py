@@ -63,6 +63,13 @@ class Layer:
         """
         return self.grad(dy, saved)[1]
 
+    def flops(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> float:
+        """Additions and multiplications of a forward pass: 0 where they hardly count.
+
+        Only products of matrices do: dense layers and convolutions.
+        """
+        return 0.0
+
     # ---- state ----
 
     @property

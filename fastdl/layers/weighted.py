@@ -1,5 +1,6 @@
 """What layers with a weight and a bias share."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ class WeightedLayer(Layer):
         self.add_parameter("weight", initializers.get(weight_init)(shape))
         if bias:
             self.add_parameter("bias", initializers.bias_for(shape, weight_init, outputs))
+
+    def flops(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> float:
+        return 2.0 * math.prod(y_shape) * math.prod(self.params["weight"].shape[1:])
 
     def gradients(self, dy: np.ndarray, x: np.ndarray, weight: np.ndarray, *, bias: bool,
                   need_dx: bool) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:

@@ -182,6 +182,17 @@ def expect_shape(operation: str, name: str, array: Array, shape: tuple[int, ...]
         raise ShapeError(f"{operation}: {name} must be {shape} ({why}), got {array.shape}")
 
 
+def as_numpy(x: Any) -> np.ndarray:
+    """A NumPy array of anything array-like; other libraries' arrays by DLPack, without a copy.
+
+    >>> as_numpy([1, 2])
+    array([1, 2])
+    """
+    if isinstance(x, np.ndarray) or not hasattr(x, "__dlpack__"):
+        return np.asarray(x)
+    return np.from_dlpack(x.detach() if hasattr(x, "detach") else x)    # PyTorch's, of a graph
+
+
 def integers(operation: str, name: str, value: Pair, least: int, count: int) -> tuple[int, ...]:
     """`count` integers from one or that many, each at least `least`."""
     several: Any = (value,) * count if np.ndim(value) == 0 else tuple(value)  # type: ignore[arg-type]

@@ -43,7 +43,7 @@ def explain(subject: Any, x: Any = None, *, loss: Any = None) -> backend.Text:
     """
     if isinstance(subject, str):
         return backend.explain(subject, x)
-    plans = getattr(subject, "plans", None)
+    plans = getattr(subject, "plans" if loss is not None else "inference_plans", None)
     if plans is None:
         raise ArgumentError("explain: expected the name of an operation or a network, got "
                             f"{type(subject).__name__}")
@@ -109,7 +109,7 @@ def columns(rows: Sequence[Iterable[str]]) -> list[str]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        float(text.replace(",", ""))
     except ValueError:
         return False
     return True

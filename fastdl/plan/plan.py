@@ -10,7 +10,7 @@ import numpy as np
 from ..cuda import Replay
 from ..graph import Graph, Seen
 from ..layers.layer import Layer
-from ..losses import Loss
+from ..losses import Loss, WithAuxiliary
 from ..ops._arrays import on_device
 from .arena import allocate, lifetimes, offsets
 from .lower import LossRule, loss_rule
@@ -44,14 +44,14 @@ class Plan:
     def __init__(self, graph: Graph, shapes: Sequence[Shape], dtype: np.dtype,
                  paths: Mapping[Layer, str], loss: Loss | None = None,
                  seen: Seen | None = None) -> None:
-        if loss is not None and len(graph.outputs) != 1:
+        if loss is not None and len(graph.outputs) != 1 and not isinstance(loss, WithAuxiliary):
             raise NotPlannableError(f"a loss of {len(graph.outputs)} outputs")
         planner = Planner(graph, shapes, dtype, loss is not None, paths, seen)
         self._inputs, self._outputs = planner.inputs, planner.forward()
         self.loss: LossRule | None = None
         if loss is not None:
             self.loss = loss_rule(loss, planner.on_device)
-            planner.backward([self.loss.lower(planner, self._outputs[0])])
+            planner.backward(self.loss.lower(planner, self._outputs))
         self.steps: list[Step] = planner.steps
         self.dtype = dtype
         self.like, self._before = planner.like, planner.before

@@ -302,6 +302,7 @@ CONV = {        # x, w, options
     "depthwise, one output": ((3, 20, 3, 3), (20, 1, 3, 3), {"groups": 20}),
     "pointwise": ((3, 7, 5, 5), (9, 7, 1, 1), {}),
     "pointwise, stride": ((2, 7, 6, 5), (3, 7, 1, 1), {"stride": 2}),
+    "pointwise, stride, one output": ((3, 7, 2, 2), (4, 7, 1, 1), {"stride": 2}),
     "deep and small": ((2, 40, 3, 3), (70, 40, 3, 3), {"padding": 1}),
     "many filters": ((2, 22, 6, 19), (190, 22, 3, 3), {"stride": (1, 2), "padding": 1}),
     "one row": ((2, 1, 1, 201), (2, 1, 1, 5), {}),

@@ -41,11 +41,12 @@ SMALL = (
     Network("CIFAR net", "cifar_net", 256, 3, 32, 10, "adam"),
     Network("MNIST net", "mnist_net", 128, 1, 28, 10, "adam"),
 )
-LARGE = tuple(Network(title, model, batch, 3, 224, 1000, "momentum") for title, model, batch in (
-    ("AlexNet", "alexnet", 32), ("VGG-16", "vgg16", 8), ("ResNet-18", "resnet18", 16),
-    ("ResNet-50", "resnet50", 8), ("GoogLeNet", "googlenet", 16),
-    ("DenseNet-121", "densenet121", 8), ("MobileNetV2", "mobilenet_v2", 16),
-    ("SqueezeNet", "squeezenet1_1", 16)))
+LARGE = tuple(Network(title, model, batch, 3, 224, 1000, "momentum", options)
+              for title, model, batch, options in (
+    ("AlexNet", "alexnet", 32, {}), ("VGG-16", "vgg16", 8, {}), ("ResNet-18", "resnet18", 16, {}),
+    ("ResNet-50", "resnet50", 8, {}), ("GoogLeNet", "googlenet", 16, {"aux_logits": False}),
+    ("DenseNet-121", "densenet121", 8, {}), ("MobileNetV2", "mobilenet_v2", 16, {}),
+    ("SqueezeNet", "squeezenet1_1", 16, {})))
 NETWORKS = SMALL + LARGE
 
 

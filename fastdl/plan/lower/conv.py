@@ -44,7 +44,7 @@ class ConvRule(Rule):
         self.weight = plan.parameter(layer, "weight")
         self.window, shape = checked("conv2d", self.x, self.weight, *layer.window)
         self.algorithm = conv_algorithm("conv2d", None, self.x, self.weight, self.window)
-        self.flops = 2.0 * np.prod(shape) * np.prod(self.weight.shape[1:])
+        self.flops = layer.flops(self.x.shape, shape)
         w, b = self.weight, None
         if "bias" in layer.params:
             b = plan.parameter(layer, "bias")

@@ -33,7 +33,7 @@ class LinearRule(Rule):
         OC, C = self.weight.shape
         self.rows = math.prod(x.shape[:-1])
         self.x = x.reshaped(self.rows, C)
-        self.flops = 2.0 * self.rows * OC * C
+        self.flops = layer.flops((self.rows, C), (self.rows, OC))
         b = plan.parameter(layer, "bias") if "bias" in layer.params else None
         self.y = plan.new((*x.shape[:-1], OC))
         plan.call("gemm", self.x, self.weight, b, None, self.y.reshaped(self.rows, OC), False, True,

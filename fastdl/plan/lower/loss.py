@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ..._kernels import _dispatch
 from ...cuda import to_device, to_host
 from ...errors import ShapeError
-from ...losses import Loss, SoftmaxCrossEntropy
+from ...losses import Loss, SoftmaxCrossEntropy, WithAuxiliary
 from ...ops._arrays import Array, empty
 from ...ops.loss import checked_targets, mean_loss
 from ..value import Value
@@ -44,13 +44,13 @@ class LossRule:
         """The targets of the next run."""
         self.targets = t
 
-    def lower(self, plan: Planner, y: Value) -> Value:
-        """Add the step; returns the gradient of y."""
+    def lower(self, plan: Planner, ys: Sequence[Value]) -> list[Value]:
+        """Add the steps; returns the gradients of the outputs."""
         plan.phase = "loss"
-        y = plan.laid_out(y, False)
+        y = plan.laid_out(ys[0], False)
         dy = plan.new(y.shape)
         self.add_step(plan, y, dy)
-        return dy
+        return [dy]
 
     def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
         """The step itself."""
@@ -126,8 +126,40 @@ class SoftmaxCrossEntropyOnDevice(SoftmaxCrossEntropyRule):
         return self.loss.count_correct(to_host(scores), to_host(self.targets))
 
 
+class WithAuxiliaryRule(LossRule):
+    """The loss of each output has a rule of its own; values and gradients are weighted."""
+
+    loss: WithAuxiliary
+
+    def lower(self, plan: Planner, ys: Sequence[Value]) -> list[Value]:
+        self._rules = [loss_rule(self.loss.loss, plan.on_device) for _ in ys]
+        dys = [rule.lower(plan, [y])[0] for rule, y in zip(self._rules, ys, strict=True)]
+        for dy in dys[1:]:
+            plan.run("scale", _scale, dy, self.loss.weight)
+        plan.run("sum of losses", self.add_up)
+        return dys
+
+    def take(self, t: Any) -> None:
+        for rule in self._rules:
+            rule.take(t)
+
+    def add_up(self) -> None:
+        """Set `value` and `correct`, when all rules have run."""
+        main, *others = self._rules
+        self.value = main.value + self.loss.weight * sum(rule.value for rule in others)
+        self.correct = main.correct
+
+
+def _scale(dy: np.ndarray, weight: float) -> None:
+    np.multiply(dy, dy.dtype.type(weight), out=dy)
+
+
+_RULES: dict[type[Loss], type[LossRule]] = {
+    SoftmaxCrossEntropy: SoftmaxCrossEntropyRule, WithAuxiliary: WithAuxiliaryRule}
+_ON_DEVICE: dict[type[Loss], type[LossRule]] = {
+    **_RULES, SoftmaxCrossEntropy: SoftmaxCrossEntropyOnDevice}
+
+
 def loss_rule(loss: Loss, on_device: bool) -> LossRule:
     """The rule of a loss."""
-    if type(loss) is not SoftmaxCrossEntropy:
-        return LossRule(loss)
-    return (SoftmaxCrossEntropyOnDevice if on_device else SoftmaxCrossEntropyRule)(loss)
+    return (_ON_DEVICE if on_device else _RULES).get(type(loss), LossRule)(loss)
