@@ -146,6 +146,15 @@ static int K(prepare_walk)(K(walk) *walk)
     return 1;
 }
 
+/* Maps that are read and written where they lie, and that the last cache does not hold together. */
+static inline int K(is_beyond_caches)(const K(walk) *walk)
+{
+    const fd_window *w = &walk->args->window;
+    ptrdiff_t pixels = w->C * w->H * w->W + walk->args->OC * w->OH * w->OW;
+    return walk->group == walk->vectors
+        && w->N * pixels * (ptrdiff_t)sizeof(T) > FD_CACHED_BYTES;
+}
+
 /* Weights, or sums, of the channels of a vector. */
 static inline T *K(taps_of)(const K(walk) *walk, ptrdiff_t vector, ptrdiff_t j)
 {

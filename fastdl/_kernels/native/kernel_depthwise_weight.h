@@ -6,65 +6,71 @@ typedef struct {
     fd_range rows, columns;             /* of dy */
     fd_range in_rows, in_columns;
     ptrdiff_t vectors, last;            /* as for outputs */
+    int ahead;                          /* fetch what the rows below will read */
     K(pixels) in;                       /* from (in_rows.begin, in_columns.begin) on */
     K(pixels) dy;                       /* from (rows.begin, columns.begin) on */
     T *sums;                            /* [vector][tap, and then bias][VL] */
 } K(products);
 
-/* sums[t] += inputs under tap t times dy, and behind them the sum of dy, for the dy at `height` x
- * `width` places from (row, column) on. */
-FD_INLINE void K(add_products)(const K(products) *p, ptrdiff_t row, ptrdiff_t column,
-                               ptrdiff_t channel, V *sums, const int taps, const int stride,
-                               const int height, const int width)
-{
-    const K(pixels) *x = &p->in, *y = &p->dy;
-    ptrdiff_t top = fd_first_input(p->h, row), left = fd_first_input(p->w, column);
-    const int in_height = (height - 1) * stride + taps, in_width = (width - 1) * stride + taps;
-    fd_range rows = fd_within(p->in_rows, top, in_height);
-    fd_range columns = fd_within(p->in_columns, left, in_width);
-    ptrdiff_t place = (top - p->in_rows.begin) * x->row
-        + (left - p->in_columns.begin) * x->column + channel;
-    const T *dy = y->data + (row - p->rows.begin) * y->row
-        + (column - p->columns.begin) * y->column + channel;
-    V gradient[K(TILE_ROWS) * K(TILE_COLUMNS)];
-#pragma GCC unroll 8
-    for (int k = 0; k < height * width; k++) {
-        gradient[k] = K(load)(dy + k / width * y->row + k % width * y->column);
-        sums[taps * taps] += gradient[k];
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < in_height; r++) {
-        if (r < rows.begin || r >= rows.end) continue;
-#pragma GCC unroll 16
-        for (int c = 0; c < in_width; c++) {
-            if (c < columns.begin || c >= columns.end) continue;
-            V value = K(load)(x->data + (place + r * x->row + c * x->column));
-#pragma GCC unroll 2
-            for (int i = 0; i < height; i++)
-#pragma GCC unroll 4
-                for (int j = 0; j < width; j++) {
-                    int kh = r - i * stride, kw = c - j * stride;
-                    if (kh >= 0 && kh < taps && kw >= 0 && kw < taps)
-                        sums[kh * taps + kw] += value * gradient[i * width + j];
-                }
-        }
-    }
-}
-
-/* Two rows of dy, or the last one, of one vector. */
+/* One vector of one or two rows of dy, column after column. Each column of inputs is loaded once,
+ * and multiplied with those of dy that it meets, which are kept: column j in place j % kept. */
 FD_INLINE void K(multiply_rows)(const K(products) *p, ptrdiff_t row, ptrdiff_t vector,
                                 const int taps, const int stride, const int height)
 {
+    enum { KEPT = 5, ROWS = (K(TILE_ROWS) - 1) * 2 + 5 };
+    const int kept = (taps + stride - 1) / stride, in_height = (height - 1) * stride + taps;
+    const int ahead = p->ahead;
+    const K(pixels) *x = &p->in, *y = &p->dy;
     T *total = p->sums + vector * (taps * taps + 1) * VL;
     ptrdiff_t channel = vector == p->vectors - 1 ? p->last : vector * VL;
-    ptrdiff_t column = p->columns.begin;
-    V sums[26];
+    ptrdiff_t top = fd_first_input(p->h, row), left = fd_first_input(p->w, p->columns.begin);
+    ptrdiff_t width = fd_length(p->columns), steps = width + kept - 1;
+    fd_range rows = fd_within(p->in_rows, top, in_height);
+    fd_range columns = fd_within(p->in_columns, left, steps * stride);
+    const T *dy = y->data + (row - p->rows.begin) * y->row + channel;
+    ptrdiff_t place = (top - p->in_rows.begin) * x->row
+        + (left - p->in_columns.begin) * x->column + channel, column = 0;
+    V sums[26], gradient[KEPT * K(TILE_ROWS)], value[ROWS];
 #pragma GCC unroll 26
     for (int t = 0; t < taps * taps + 1; t++) sums[t] = K(load)(total + t * VL);
-    for (; column + K(TILE_COLUMNS) <= p->columns.end; column += K(TILE_COLUMNS))
-        K(add_products)(p, row, column, channel, sums, taps, stride, height, K(TILE_COLUMNS));
-    for (; column < p->columns.end; column++)
-        K(add_products)(p, row, column, channel, sums, taps, stride, height, 1);
+    for (ptrdiff_t first = 0; first < steps; first += kept)
+#pragma GCC unroll 5
+        for (int phase = 0; phase < kept; phase++) {
+            ptrdiff_t step = first + phase;
+            if (step >= steps) break;
+            if (step < width) {
+#pragma GCC unroll 2
+                for (int i = 0; i < height; i++) {
+                    gradient[phase * height + i] = K(load)(dy + i * y->row);
+                    sums[taps * taps] += gradient[phase * height + i];
+                }
+                if (ahead) {
+#pragma GCC unroll 2
+                    for (int i = 0; i < height; i++) FD_PREFETCH(dy + (height + i) * y->row);
+#pragma GCC unroll 8
+                    for (int n = 0; n < height * stride * stride; n++)
+                        FD_PREFETCH(x->data + (place + (in_height + n / stride) * x->row
+                                               + n % stride * x->column));
+                }
+                dy += y->column;
+            }
+#pragma GCC unroll 2
+            for (int k = 0; k < stride; k++, column++, place += x->column) {
+                if (!fd_is_in(columns, column)) continue;
+#pragma GCC unroll 7
+                for (int r = 0; r < in_height; r++)
+                    value[r] = fd_is_in(rows, r) ? K(load)(x->data + (place + r * x->row)) : (V){0};
+#pragma GCC unroll 5
+                for (int back = 0; back < kept; back++) {
+                    const int kw = k + back * stride, slot = (phase + kept - back) % kept * height;
+                    if (kw >= taps || step - back < 0 || step - back >= width) continue;
+#pragma GCC unroll 10
+                    for (int n = 0; n < taps * height; n++)
+                        sums[n / height * taps + kw] += value[n / height + n % height * stride]
+                            * gradient[slot + n % height];
+                }
+            }
+        }
 #pragma GCC unroll 26
     for (int t = 0; t < taps * taps + 1; t++) K(store)(total + t * VL, sums[t]);
 }
@@ -121,7 +127,7 @@ static void K(multiply_block)(void *p, ptrdiff_t n, const fd_block *block)
     K(products) products = {
         .h = h, .w = w, .rows = block->rows, .columns = block->columns,
         .in_rows = fd_inputs_of(h, block->rows), .in_columns = fd_inputs_of(w, block->columns),
-        .vectors = fd_length(block->vectors)};
+        .vectors = fd_length(block->vectors), .ahead = K(is_beyond_caches)(walk)};
     K(view) x = K(view_of)(walk, args->x, 0, n, block->vectors, 0);
     products.in = K(pixels_of)(x, products.in_rows, products.in_columns, walk->patch);
     products.last = x.last;
