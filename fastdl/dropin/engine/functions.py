@@ -26,12 +26,11 @@ def sigmoid(x: Any) -> Any:
     >>> float(sigmoid(0))
     0.5
     """
-    if type(x) is _ndarray and x.size >= _LARGE and x.dtype.char in "fd":
+    if type(x) is not _ndarray:
+        return 1 / (1 + _exp(-x))
+    if x.size >= _LARGE and x.dtype.char in "fd":
         return ops.sigmoid(x)
-    # NumPy takes longer to convert a 1 that is divided than to look up what divides.
-    e = _exp(-x)
-    e += 1
-    return _reciprocal(e)
+    return _reciprocal(1 + _exp(-x))        # with no 1 to make an array of
 
 
 def d_sigmoid(x: Any) -> Any:
