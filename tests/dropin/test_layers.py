@@ -65,6 +65,17 @@ def test_softmax(rng, shape):
     close(studyai.softmax(x), e / e.sum(axis=axes, keepdims=True), rtol=1e-11)
 
 
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+@pytest.mark.parametrize("softmax", [zero1.softmax, studyai.softmax])
+def test_softmax_of_infinities(quiet, softmax, shape):
+    x = np.zeros(shape)
+    x[..., 0] = -np.inf
+    np.testing.assert_allclose(softmax(x), np.broadcast_to([0, 0.5, 0.5], shape))
+    for value in (np.inf, np.nan):
+        x[..., 0] = value
+        assert np.isnan(softmax(x)[..., 0]).all()
+
+
 def test_errors_by_hand():
     y, one_hot = np.array([0.1, 0.7, 0.2]), np.array([0, 1, 0])
     expected = -np.log(0.7 + 1e-7)

@@ -16,22 +16,22 @@ def kernel_dtype(*arrays: Any) -> np.dtype | None:
 
     It is NumPy's for anything but real arrays, and for float16 among themselves.
     """
-    for array in arrays:
-        if type(array) is not np.ndarray or array.dtype.kind not in "fiub":
-            return None
-    return _chosen(np.result_type(*arrays))
+    if not _are_real(arrays):
+        return None
+    return _of_kernels(np.result_type(*arrays) if engine.dtype is None else engine.dtype)
 
 
 def window_dtype(*arrays: Any) -> np.dtype | None:
     """The same for convolution and pooling, which the course computes in float64 whatever comes."""
-    for array in arrays:
-        if type(array) is not np.ndarray or array.dtype.kind not in "fiub":
-            return None
-    return _chosen(np.dtype(np.float64))
+    return _of_kernels(engine.dtype or np.float64) if _are_real(arrays) else None
 
 
-def _chosen(natural: np.dtype) -> np.dtype | None:
-    dtype = natural if engine.dtype is None else np.dtype(engine.dtype)
+def _are_real(arrays: tuple[Any, ...]) -> bool:
+    return all(type(array) is np.ndarray and array.dtype.kind in "fiub" for array in arrays)
+
+
+def _of_kernels(dtype: Any) -> np.dtype | None:
+    dtype = np.dtype(dtype)
     return dtype if dtype.char in _KERNELS else None
 
 

@@ -13,11 +13,11 @@ from ... import ops
 _LARGE = 1024                   # elements; measured, see bench/dropin.py
 _TINY = 1e-7                    # inside the logarithm of cross-entropy
 
-_exp = np.exp
+_ndarray, _exp, _reciprocal = np.ndarray, np.exp, np.reciprocal
 
 
-def _for_kernels(x: Any) -> bool:
-    return type(x) is np.ndarray and x.size >= _LARGE and x.dtype.char in "fd"
+def _for_kernels(x: Any, least: int) -> bool:
+    return type(x) is np.ndarray and x.size >= least and x.dtype.char in "fd"
 
 
 def sigmoid(x: Any) -> Any:
@@ -26,9 +26,11 @@ def sigmoid(x: Any) -> Any:
     >>> float(sigmoid(0))
     0.5
     """
-    if type(x) is np.ndarray and x.size >= _LARGE and x.dtype.char in "fd":
+    if type(x) is not _ndarray:
+        return 1 / (1 + _exp(-x))
+    if x.size >= _LARGE and x.dtype.char in "fd":
         return ops.sigmoid(x)
-    return 1 / (1 + _exp(-x))
+    return _reciprocal(1 + _exp(-x))        # with no 1 to make an array of
 
 
 def d_sigmoid(x: Any) -> Any:
@@ -39,12 +41,12 @@ def d_sigmoid(x: Any) -> Any:
 
 def relu(x: Any) -> Any:
     """``max(0, x)``."""
-    return ops.relu(x) if _for_kernels(x) else np.maximum(0, x)
+    return ops.relu(x) if _for_kernels(x, _LARGE) else np.maximum(0, x)
 
 
 def softmax_of_rows(x: Any) -> Any:
     """Softmax along the last axis."""
-    if _for_kernels(x) and x.shape[-1]:
+    if _for_kernels(x, 1) and x.ndim:
         return ops.softmax(x)
     e = np.exp(x - np.max(x, axis=-1, keepdims=True))
     return e / np.sum(e, axis=-1, keepdims=True)
@@ -52,6 +54,8 @@ def softmax_of_rows(x: Any) -> Any:
 
 def softmax_of_all(x: Any) -> Any:
     """Softmax over all elements together."""
+    if x.ndim == 1:
+        return softmax_of_rows(x)
     e = np.exp(x - np.max(x))
     return e / np.sum(e)
 
