@@ -50,15 +50,21 @@ def decide(sources: Sequence[str | bytes], folder: Path) -> Decision:
             return Decision(wrote.pop(), f"as {functions} is")
 
     known = [name for name in asked if _profiles_with(name)]
-    votes = [(profile, f"imports {name}") for name in known
+    votes = [(profile, "imports", name) for name in known
              for profile in PROFILES if [profile] == _profiles_with(name)
              and not any(other.startswith(f"{name}.") for other in known)]
     votes += [vote for tree in trees for vote in _calls(tree)]
     if not votes:
         return Decision(PROFILES[0], "nothing tells the courses apart; --profile chooses")
-    best, _ = Counter(profile for profile, _ in votes).most_common(1)[0]
-    reasons = dict.fromkeys(why for profile, why in votes if profile == best)
-    return Decision(best, ", ".join(list(reasons)[:3]))
+    best, _ = Counter(profile for profile, *_ in votes).most_common(1)[0]
+    return Decision(best, "; ".join(_reasons([vote[1:] for vote in votes if vote[0] == best])))
+
+
+def _reasons(votes: list[tuple[str, ...]]) -> Iterator[str]:
+    """What speaks for a profile, the first few of each kind: "imports a, b", "calls f"."""
+    for verb in dict.fromkeys(verb for verb, _ in votes):
+        what = dict.fromkeys(what for other, what in votes if other == verb)
+        yield f"{verb} {', '.join(list(what)[:3])}"
 
 
 def decide_for_script(script: str | Path) -> Decision:
@@ -119,20 +125,20 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _calls(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Profiles that calls speak for, and what is called."""
+def _calls(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
+    """Profiles that calls speak for, "calls", and what is called."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
         if name in FUNCTIONS:
-            yield FUNCTIONS[name], f"calls {name}"
+            yield FUNCTIONS[name], "calls", name
         if name in LOSSES and node.args and isinstance(node.args[0], ast.Name):
             first = node.args[0].id
             if first in FIRST_ARGUMENT:
-                yield FIRST_ARGUMENT[first], f"calls {name}({first}, …)"
+                yield FIRST_ARGUMENT[first], "calls", f"{name}({first}, …)"
         if name in OPTIMIZERS:
-            yield from ((KEYWORD[keyword.arg], f"calls {name}({keyword.arg}=…)")
+            yield from ((KEYWORD[keyword.arg], "calls", f"{name}({keyword.arg}=…)")
                         for keyword in node.keywords if keyword.arg in KEYWORD)
 
 

@@ -108,7 +108,7 @@ class CourseFinder(MetaPathFinder):
                 raise CourseImportError(f"no module {fullname!r} here; profile {self.profile} "
                                         f"has: {', '.join(modules(self.profile))}")
         if theirs is not None and theirs.origin and (inside or theirs.parent != fullname):
-            self._tell_once(fullname, f"{fullname} is your own: {theirs.origin}")
+            self._tell_once(fullname, f"{fullname} is your own: {Path(theirs.origin).resolve()}")
         return theirs
 
     def _served(self, fullname: str) -> ModuleSpec:
@@ -119,7 +119,7 @@ class CourseFinder(MetaPathFinder):
     def _elsewhere(self, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
         """What the import system would find without this finder."""
         specs = (finder.find_spec(fullname, path) for finder in sys.meta_path
-                 if finder is not self)
+                 if finder is not self and hasattr(finder, "find_spec"))
         return next((spec for spec in specs if spec is not None), None)
 
     def _beside(self, fullname: str) -> ModuleSpec | None:
@@ -132,7 +132,7 @@ class CourseFinder(MetaPathFinder):
     def _tell_of_passing_over(self, package: str, theirs: ModuleSpec | None) -> None:
         if theirs is not None and theirs.origin:
             self._tell_once(package, f"{package}: modules of profile {self.profile} go before "
-                                     f"yours in {Path(theirs.origin).parent}")
+                                     f"yours in {Path(theirs.origin).resolve().parent}")
 
     def _tell_once(self, about: str, text: str) -> None:
         if about not in self._told:

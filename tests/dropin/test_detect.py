@@ -26,6 +26,9 @@ UNDECIDED = "nothing tells the courses apart; --profile chooses"
     ("from common import optimizer\noptimizer.SGD(learning_rate=0.1)", "studyai",
      "calls SGD(learning_rate=…)"),
     ("from common.optimizer import Adam\nAdam(lr=0.1)", "zero1", "calls Adam(lr=…)"),
+    ("from common.util import smooth_curve\nfrom common.trainer import Trainer\n"
+     "from common.optimizer import Adam\nAdam(lr=0.1)", "zero1",
+     "imports common.trainer, common.util; calls Adam(lr=…)"),
     ("import common.foo", "zero1", UNDECIDED),
     ("from .common import layers", None, "no module of a course is imported"),
     ("no Python (", None, "no module of a course is imported"),
