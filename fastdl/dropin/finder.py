@@ -73,25 +73,24 @@ class _Empty(Loader):
 
 
 class CourseFinder(MetaPathFinder):
-    """Finds a profile's modules; asks for the profile when the first name of a course is imported.
+    """Finds a profile's modules.
 
     Parameters
     ----------
-    profile : says which one
+    profile : its name, or a function that says it when the first module of a course is imported
     """
 
-    def __init__(self, profile: Callable[[], str]) -> None:
-        self._ask = profile
-        self._profile: str | None = None
+    def __init__(self, profile: str | Callable[[], str]) -> None:
+        self._wanted = profile
         self._told: set[str] = set()
         self._replaced: dict[str, ModuleType] = {}
 
     @property
     def profile(self) -> str:
         """The profile's name."""
-        if self._profile is None:
-            self._profile = self._ask()
-        return self._profile
+        if not isinstance(self._wanted, str):
+            self._wanted = self._wanted()
+        return self._wanted
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None,
                   target: ModuleType | None = None) -> ModuleSpec | None:
@@ -141,13 +140,15 @@ class CourseFinder(MetaPathFinder):
 
     def install(self) -> None:
         """Go before all other finders; set aside what is imported already under the names."""
-        self._replaced = _taken_out(course_names())
+        known = isinstance(self._wanted, str)
+        self._names = frozenset(map(_top, modules(self.profile))) if known else course_names()
+        self._replaced = _taken_out(self._names)
         sys.meta_path.insert(0, self)
 
     def uninstall(self) -> None:
         """Leave; what was set aside comes back."""
         sys.meta_path.remove(self)
-        _taken_out(course_names())
+        _taken_out(self._names)
         sys.modules.update(self._replaced)
 
 
