@@ -87,6 +87,8 @@ cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
     job.filters = shared_scratch(points * line_bytes(job.OC) * (job.C + 1))
     run(FD_winograd_filters, FD_FLOAT32, job, panel_items(job.OC, sizeof(float)),
         <double> points * job.C * job.OC)
+    if job.moments != NULL:
+        open_slots(job.moments, cells)
     run(FD_winograd, FD_FLOAT32, job, cells, work)
     return 0
 

@@ -8,7 +8,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
-        FD_copy_maps, FD_copy_matrix, FD_add, FD_column_sums
+        FD_copy_maps, FD_copy_matrix, FD_add, FD_column_sums, FD_moments
         FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
@@ -42,6 +42,14 @@ cdef extern from "fastdl_native.h" nogil:
     ctypedef struct fd_window:
         Py_ssize_t N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW
 
+    enum:
+        FD_MOMENTS_ROWS
+
+    ctypedef struct fd_moments_args:
+        Py_ssize_t C, n_slots
+        double *slots
+        void *moments
+
     ctypedef struct fd_gemm_args:
         const void *a
         const void *b
@@ -53,6 +61,7 @@ cdef extern from "fastdl_native.h" nogil:
         bint trans_a, trans_b, relu, stream
         double alpha, beta
         void *packed
+        fd_moments_args *moments
         Py_ssize_t grid_m, grid_n
 
     bint fd_b_lies_ready(const fd_gemm_args *args, Py_ssize_t rows, size_t itemsize)
@@ -78,6 +87,7 @@ cdef extern from "fastdl_native.h" nogil:
         Py_ssize_t OC, groups
         bint channels_last, relu
         void *packed
+        fd_moments_args *moments
         Py_ssize_t together, row_parts, column_parts, dw_parts, channel_parts
 
     enum:
@@ -113,6 +123,7 @@ cdef extern from "fastdl_native.h" nogil:
         void *dw
         void *db
         bint channels_last, relu, turned
+        fd_moments_args *moments
         void *filters
         Py_ssize_t together, row_parts, column_parts
         void *x_tiles
@@ -155,6 +166,7 @@ cdef extern from "fastdl_native.h" nogil:
         double momentum, eps
         Py_ssize_t parts
         double *sums
+        const void *moments
         bint stream
 
     ctypedef struct fd_activation_args:
@@ -287,6 +299,7 @@ cdef bint streams(Py_ssize_t size, fd_dtype dtype) noexcept nogil
 
 # Memory that all threads of the next runs may use, until this thread asks again (packed weights).
 cdef void *shared_scratch(size_t bytes) except NULL
+cdef int open_slots(fd_moments_args *args, Py_ssize_t slots) except -1
 
 # Run the kernel over [0, items), split over as many threads as `work` is worth.
 cdef int run(fd_kernel kernel, fd_dtype dtype, const void *args, Py_ssize_t items,

@@ -59,6 +59,9 @@ void *fd_scratch(size_t bytes);
  * calling thread asks again. NULL when there is no memory. */
 void *fd_shared_scratch(size_t bytes);
 
+/* The same once more, for what several runs add to: the slots of `fd_moments_args`. */
+void *fd_slots_scratch(size_t bytes);
+
 /* Whether a result of so many bytes, of which a kernel reads nothing, is better written past the
  * caches (`stream` in its arguments): whoever reads it next would not find it there anyway. */
 int fd_streams(double bytes);
@@ -74,6 +77,15 @@ typedef struct {
     ptrdiff_t N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW;
 } fd_window;
 
+/* Mean and variance of what a convolution writes (kernel_moments.h); its items fill the slots. */
+enum { FD_MOMENTS_ROWS = 4 };
+
+typedef struct {
+    ptrdiff_t C, n_slots;
+    double *slots;                      /* (n_slots, FD_MOMENTS_ROWS, C), zeros before */
+    void *moments;                      /* (2, C): mean, variance */
+} fd_moments_args;
+
 typedef struct {
     const void *a, *b, *bias;
     const void *start;                  /* NULL, or added: `out` as it was, or what lies alike */
@@ -85,6 +97,7 @@ typedef struct {
     int stream;                         /* `out` past the caches */
     double alpha, beta;                 /* of the product, and of `out` where that is `start` */
     void *packed;                       /* room for all of b in panels, or NULL */
+    fd_moments_args *moments;           /* of the columns of `out`, or NULL; slots: rows of cells */
     ptrdiff_t grid_m, grid_n;           /* items: cells of this grid over `out` */
 } fd_gemm_args;
 
@@ -111,6 +124,7 @@ typedef struct {
     ptrdiff_t OC, groups;
     int channels_last, relu;
     void *packed;                       /* room for the filters in panels */
+    fd_moments_args *moments;           /* of y, or NULL; one group, channels-last */
     ptrdiff_t together;                 /* images that make one item */
     ptrdiff_t row_parts, column_parts;  /* how the outputs of an image are cut into items */
     ptrdiff_t dw_parts, channel_parts;  /* sums of dw made apart; how its OC are cut */
@@ -129,6 +143,7 @@ typedef struct {
     void *y, *dw, *db;
     int channels_last, relu;
     int turned;                         /* w is (C, OC, 3, 3), and its taps are taken backwards */
+    fd_moments_args *moments;           /* of y, or NULL; channels-last */
     void *filters;                      /* room for the transformed filters */
     ptrdiff_t together, row_parts, column_parts;        /* how the outputs are cut into cells */
     void *x_tiles, *dy_tiles;           /* room for the transformed tiles of `cells` cells */
@@ -181,6 +196,7 @@ typedef struct {
     double momentum, eps;
     ptrdiff_t parts;                    /* the sums of each part of the batch: (parts, 2, C) */
     double *sums;
+    const void *moments;                /* NULL, or (2, C): mean and variance of x, in place of sums */
     int stream;                         /* y or dx past the caches */
 } fd_norm_args;
 

@@ -17,8 +17,8 @@
 #include <pthread.h>
 #endif
 
-/* ---- each thread's two blocks of memory, freed when it ends ---- */
-enum { OWN, SHARED, BLOCKS };
+/* ---- each thread's blocks of memory, freed when it ends ---- */
+enum { OWN, SHARED, SLOTS, BLOCKS };
 
 typedef struct {
     void *memory;
@@ -108,6 +108,8 @@ void *fd_scratch(size_t bytes)
 }
 
 void *fd_shared_scratch(size_t bytes) { return grown(SHARED, bytes); }
+
+void *fd_slots_scratch(size_t bytes) { return grown(SLOTS, bytes); }
 
 int fd_scratch_refused(void)
 {

@@ -162,6 +162,7 @@ static inline void K(fill)(T *out, ptrdiff_t count, T value)
 #include "kernel_elementary.h"
 #include "kernel_pack.h"
 #include "kernel_tile.h"
+#include "kernel_moments.h"
 #include "kernel_gemm.h"
 #include "kernel_im2col.h"
 #include "kernel_strip.h"

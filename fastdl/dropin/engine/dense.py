@@ -7,7 +7,7 @@ import numpy as np
 from ... import ops
 from .arrays import bias_vector, flat, kernel_dtype, of_dtype
 
-_LARGE = 1 << 15                # multiplications; below, np.dot is as fast
+_LARGE = 1 << 16                # multiplications; below, np.dot is as fast
 
 
 def _product(a: np.ndarray, b: np.ndarray, bias: Any = None) -> np.ndarray:

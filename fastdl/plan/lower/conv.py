@@ -50,9 +50,13 @@ class ConvRule(Rule):
         residual = self.residual_like(y)
         relu = self.fused(ReLU) is not None
         self.y = y
+        moments = None
+        # Of several groups, or by im2col, they would be taken in a pass of their own.
+        if y.channels_last and layer.groups == 1 and self.algorithm != "im2col":
+            moments = plan.add_moments(self.tail, y.shape[1])
         plan.run("conv2d", conv_kernel("conv2d", plan.like, self.algorithm, None), self.x, w, b,
-                 residual, y, *self.window, relu, self.algorithm, flops=self.flops,
-                 notes=self.method("conv2d", self.notes(b)))
+                 residual, y, *self.window, relu, self.algorithm, moments, flops=self.flops,
+                 notes=self.method("conv2d", self.notes(b, moments)))
         return y
 
     def backward(self, dy: Value) -> None:

@@ -33,6 +33,16 @@ class BatchNormRule(Rule):
         return False                    # its own kernel does the backward pass of both
 
     @property
+    def use_batch(self) -> bool:
+        """Whether it normalises by the batch's statistics, not by the running ones."""
+        layer = self.layer
+        return (self.plan.training and layer.training) or "running_mean" not in layer.buffers
+
+    @property
+    def wants_moments(self) -> bool:
+        return self.use_batch
+
+    @property
     def cap(self) -> float | None:
         """Of the ReLU behind it."""
         return relu_cap(self.fused(ReLU) is not None, self.fused(ReLU6) is not None)
@@ -44,8 +54,6 @@ class BatchNormRule(Rule):
         C = layer.num_features
         running = [plan.parameter(layer, name) if name in layer.buffers else None
                    for name in ("running_mean", "running_var")]
-        training = plan.training and layer.training
-        self.use_batch = training or running[0] is None
         if self.use_batch and x.size // C < 2:
             raise ShapeError(f"{type(layer).__name__}: training needs more than one value in a "
                              f"channel, x is {x.shape}")
@@ -60,9 +68,11 @@ class BatchNormRule(Rule):
         self.mean = plan.new((C,)) if self.use_batch else running[0]
         self.rstd = plan.new((C,))
         if self.use_batch:
+            moments = plan.moments_of(self.head.inputs[0])
             plan.call("batch_norm", maps[0], self.weight, bias, maps[1], *running, maps[2],
-                      self.mean, self.rstd, layer.momentum, layer.eps, self.cap, notes=self.notes())
-            if training and "num_batches_tracked" in layer.buffers:
+                      self.mean, self.rstd, layer.momentum, layer.eps, self.cap, moments,
+                      notes=self.notes())
+            if "num_batches_tracked" in layer.buffers:
                 plan.run_together("count", _count, plan.parameter(layer, "num_batches_tracked"))
         else:
             plan.call("batch_norm_inference", maps[0], self.weight, bias, *running, maps[1],

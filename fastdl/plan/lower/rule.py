@@ -57,6 +57,11 @@ class Rule:
         return self.fused(ReLU) is not None
 
     @property
+    def wants_moments(self) -> bool:
+        """Whether it needs mean and variance of its input, which the input's maker may know."""
+        return False
+
+    @property
     def is_view(self) -> bool:
         """Whether its output is its input in another shape."""
         return False
@@ -90,10 +95,10 @@ class Rule:
             raise ShapeError(f"add: shapes differ: {y.shape}, {value.shape}")
         return self.plan.laid_out(value, y.channels_last)
 
-    def notes(self, bias: Value | None = None) -> str:
+    def notes(self, bias: Value | None = None, moments: Value | None = None) -> str:
         """What is fused into the forward pass, in words."""
         return fusions(bias=bias, residual=self.fused(Add), ReLU=self.fused(ReLU),
-                       ReLU6=self.fused(ReLU6))
+                       ReLU6=self.fused(ReLU6), moments=moments)
 
     def forward(self) -> Value:
         """Add the steps of the forward pass."""
