@@ -1,4 +1,4 @@
-"""The command line, one file for each command: ``fastdl run | train | predict | bench | info``.
+"""The command line, one file for each command: ``fastdl run``, ``train``, ``examples``, and so on.
 
 What goes wrong in a foreseeable way ends in one line and a non-zero status.
 """
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import FastdlError
-from . import bench, info, predict, run, train
+from . import bench, examples, info, predict, run, train
 from .options import INTERRUPTED, Parser
 
-COMMANDS = (run, train, predict, bench, info)        # in the order of ``fastdl --help``
+COMMANDS = (run, train, predict, examples, bench, info)        # in the order of ``fastdl --help``
 
 
 def main(argv: Sequence[str] | None = None) -> int:
