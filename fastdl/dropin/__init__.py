@@ -54,8 +54,7 @@ def install(profile: str) -> None:
     'fastdl.dropin.studyai.common.functions'
     >>> uninstall()
     """
-    known_profile(profile)
-    _install(CourseFinder(lambda: profile))
+    _install(CourseFinder(known_profile(profile)))
 
 
 def uninstall() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ KEYWORD = {"learning_rate": "studyai", "lr": "zero1"}
 
 
 class Decision(NamedTuple):
-    """A profile, or None where nothing of a course is imported, and the reason in words."""
+    """A profile, or None where none would do, and the reason in words."""
 
     profile: str | None
     why: str
@@ -43,22 +44,56 @@ def decide(sources: Sequence[str | bytes], folder: Path) -> Decision:
     if not asked:
         return Decision(None, "no module of a course is imported")
 
+    if _file("common.time_layers", folders):
+        return Decision(None, "common is the textbook's volume 2, which no profile has")
+    decision = _as_the_users_copy(folders) or _by_votes(asked, trees)
+    for path, name in _lacking(decision.profile or "", trees, folders):
+        return Decision(None, f"{path} has {name}, which profile {decision.profile} has not")
+    return decision
+
+
+def _as_the_users_copy(folders: tuple[Path, ...]) -> Decision | None:
+    """By the losses' arguments in a copy of the course that lies beside."""
     functions = _file("common.functions", folders)
     if functions is not None:
-        wrote = {_signature(tree) for tree in _parsed(functions)} & set(PROFILES)
-        if wrote:
-            return Decision(wrote.pop(), f"as {functions} is")
+        for profile in {_signature(tree) for tree in _parsed(functions)} & set(PROFILES):
+            return Decision(profile, f"as {functions} is")
+    return None
 
+
+def _by_votes(asked: Sequence[str], trees: list[ast.Module]) -> Decision:
+    """By modules that only one profile has, and by calls."""
     known = [name for name in asked if _profiles_with(name)]
-    votes = [(profile, f"imports {name}") for name in known
+    votes = [(profile, "imports", name) for name in known
              for profile in PROFILES if [profile] == _profiles_with(name)
              and not any(other.startswith(f"{name}.") for other in known)]
     votes += [vote for tree in trees for vote in _calls(tree)]
     if not votes:
         return Decision(PROFILES[0], "nothing tells the courses apart; --profile chooses")
-    best, _ = Counter(profile for profile, _ in votes).most_common(1)[0]
-    reasons = dict.fromkeys(why for profile, why in votes if profile == best)
-    return Decision(best, ", ".join(list(reasons)[:3]))
+    best, _ = Counter(profile for profile, *_ in votes).most_common(1)[0]
+    return Decision(best, "; ".join(_reasons([vote[1:] for vote in votes if vote[0] == best])))
+
+
+def _lacking(profile: str, trees: list[ast.Module],
+             folders: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
+    """Names that a script takes from its own copy of a module, and the profile's has not."""
+    for tree in trees:
+        for node in ast.walk(tree):
+            if (not isinstance(node, ast.ImportFrom) or node.level
+                    or node.module not in modules(profile)):
+                continue
+            path = _file(node.module, folders)
+            theirs = {name for copy in _parsed(path or "") for name in _defined(copy)}
+            ours = dir(importlib.import_module(f"{__package__}.{profile}.{node.module}"))
+            yield from ((path, alias.name) for alias in node.names
+                        if path and alias.name in theirs.difference(ours))
+
+
+def _reasons(votes: list[tuple[str, ...]]) -> Iterator[str]:
+    """What speaks for a profile, the first few of each kind: "imports a, b", "calls f"."""
+    for verb in dict.fromkeys(verb for verb, _ in votes):
+        what = dict.fromkeys(what for other, what in votes if other == verb)
+        yield f"{verb} {', '.join(list(what)[:3])}"
 
 
 def decide_for_script(script: str | Path) -> Decision:
@@ -109,6 +144,17 @@ def _file(name: str, folders: tuple[Path, ...]) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """Functions, classes and variables of a module, and what it imports by name."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
 def _imports(tree: ast.Module) -> Iterator[str]:
     """Dotted names that may be modules: both a and a.b of ``from a import b``."""
     for node in ast.walk(tree):
@@ -119,20 +165,20 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _calls(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Profiles that calls speak for, and what is called."""
+def _calls(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
+    """Profiles that calls speak for, "calls", and what is called."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
         if name in FUNCTIONS:
-            yield FUNCTIONS[name], f"calls {name}"
+            yield FUNCTIONS[name], "calls", name
         if name in LOSSES and node.args and isinstance(node.args[0], ast.Name):
             first = node.args[0].id
             if first in FIRST_ARGUMENT:
-                yield FIRST_ARGUMENT[first], f"calls {name}({first}, …)"
+                yield FIRST_ARGUMENT[first], "calls", f"{name}({first}, …)"
         if name in OPTIMIZERS:
-            yield from ((KEYWORD[keyword.arg], f"calls {name}({keyword.arg}=…)")
+            yield from ((KEYWORD[keyword.arg], "calls", f"{name}({keyword.arg}=…)")
                         for keyword in node.keywords if keyword.arg in KEYWORD)
 
 

@@ -73,25 +73,24 @@ class _Empty(Loader):
 
 
 class CourseFinder(MetaPathFinder):
-    """Finds a profile's modules; asks for the profile when the first name of a course is imported.
+    """Finds a profile's modules.
 
     Parameters
     ----------
-    profile : says which one
+    profile : its name, or a function that says it when the first module of a course is imported
     """
 
-    def __init__(self, profile: Callable[[], str]) -> None:
-        self._ask = profile
-        self._profile: str | None = None
+    def __init__(self, profile: str | Callable[[], str]) -> None:
+        self._wanted = profile
         self._told: set[str] = set()
         self._replaced: dict[str, ModuleType] = {}
 
     @property
     def profile(self) -> str:
         """The profile's name."""
-        if self._profile is None:
-            self._profile = self._ask()
-        return self._profile
+        if not isinstance(self._wanted, str):
+            self._wanted = self._wanted()
+        return self._wanted
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None,
                   target: ModuleType | None = None) -> ModuleSpec | None:
@@ -108,7 +107,7 @@ class CourseFinder(MetaPathFinder):
                 raise CourseImportError(f"no module {fullname!r} here; profile {self.profile} "
                                         f"has: {', '.join(modules(self.profile))}")
         if theirs is not None and theirs.origin and (inside or theirs.parent != fullname):
-            self._tell_once(fullname, f"{fullname} is your own: {theirs.origin}")
+            self._tell_once(fullname, f"{fullname} is your own: {Path(theirs.origin).resolve()}")
         return theirs
 
     def _served(self, fullname: str) -> ModuleSpec:
@@ -119,7 +118,7 @@ class CourseFinder(MetaPathFinder):
     def _elsewhere(self, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
         """What the import system would find without this finder."""
         specs = (finder.find_spec(fullname, path) for finder in sys.meta_path
-                 if finder is not self)
+                 if finder is not self and hasattr(finder, "find_spec"))
         return next((spec for spec in specs if spec is not None), None)
 
     def _beside(self, fullname: str) -> ModuleSpec | None:
@@ -132,7 +131,7 @@ class CourseFinder(MetaPathFinder):
     def _tell_of_passing_over(self, package: str, theirs: ModuleSpec | None) -> None:
         if theirs is not None and theirs.origin:
             self._tell_once(package, f"{package}: modules of profile {self.profile} go before "
-                                     f"yours in {Path(theirs.origin).parent}")
+                                     f"yours in {Path(theirs.origin).resolve().parent}")
 
     def _tell_once(self, about: str, text: str) -> None:
         if about not in self._told:
@@ -141,13 +140,15 @@ class CourseFinder(MetaPathFinder):
 
     def install(self) -> None:
         """Go before all other finders; set aside what is imported already under the names."""
-        self._replaced = _taken_out(course_names())
+        known = isinstance(self._wanted, str)
+        self._names = frozenset(map(_top, modules(self.profile))) if known else course_names()
+        self._replaced = _taken_out(self._names)
         sys.meta_path.insert(0, self)
 
     def uninstall(self) -> None:
         """Leave; what was set aside comes back."""
         sys.meta_path.remove(self)
-        _taken_out(course_names())
+        _taken_out(self._names)
         sys.modules.update(self._replaced)
 
 

@@ -7,7 +7,7 @@ are repeated with `plain`'s NumPy code on the same arrays; that time is left out
 from __future__ import annotations
 
 import importlib
-import statistics
+import inspect
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,8 +48,8 @@ class Times:
     @property
     def in_plain_numpy(self) -> float | None:
         """Seconds that all calls would have taken, if it is known."""
-        # The first sample also pays for memory that later ones find.
-        return self.calls * statistics.median(self.plain[1:] or self.plain) if self.plain else None
+        # The best of the samples: the first also pays for memory that later ones find.
+        return self.calls * min(self.plain) if self.plain else None
 
 
 class Report:
@@ -106,7 +106,9 @@ class Report:
                 seconds = time.perf_counter() - start
                 # What cannot be repeated is not compared.
                 with suppress(Exception), np.errstate(all="ignore"):
-                    timed(layer, seconds, args, options)
+                    if options:
+                        args = inspect.signature(original).bind(layer, *args, **options).args[1:]
+                    timed(layer, seconds, *args)
                 self._aside += time.perf_counter() - start - seconds
             finally:
                 self._inside = False
@@ -124,28 +126,28 @@ class Report:
         times.seconds += seconds
         return times
 
-    def _forward(self, layer: Any, seconds: float, args: tuple, options: dict) -> None:
-        x = np.asarray(args[0])
+    def _forward(self, layer: Any, seconds: float, x: Any, *others: Any) -> None:
+        x = np.asarray(x)
         weights = tuple(getattr(getattr(layer, "W", None), "shape", ()))
         kind = Kind(type(layer).__name__, x.shape, weights)
         times = self._count(kind, "forward", seconds)
         self._last[id(layer)] = kind, None, 1.0
         if len(times.plain) < SAMPLES and kind.name in plain.LAYERS:
             forward, _ = plain.LAYERS[kind.name]
-            cut, share = _cut(len(x))
-            parts = [self._as_the_course(np.asarray(arg)[cut]) if np.ndim(arg) else arg
-                     for arg in args]
-            (_, saved), took = _timed(forward, layer, *parts, **options)
+            cut, share = _cut(x)
+            parts = [self._as_the_course(np.asarray(part)[cut]) if np.ndim(part) else part
+                     for part in (x, *others)]
+            (_, saved), took = _timed(forward, layer, *parts)
             times.plain.append(took * share)
             self._last[id(layer)] = kind, saved, share
 
-    def _backward(self, layer: Any, seconds: float, args: tuple, options: dict) -> None:
+    def _backward(self, layer: Any, seconds: float, dout: Any = 1.0) -> None:
         kind, saved, share = self._last[id(layer)]
         times = self._count(kind, "backward", seconds)
         if saved is not None and len(times.plain) < SAMPLES:
             _, backward = plain.LAYERS[kind.name]
-            dy = np.asarray(args[0] if args else 1.0)
-            cut, _ = _cut(len(dy)) if dy.ndim else (..., 1)
+            dy = np.asarray(dout)
+            cut, _ = _cut(dy)
             dy = self._as_the_course(dy[cut])
             times.plain.append(share * _timed(backward, layer, dy, saved)[1])
             self._last[id(layer)] = kind, None, share
@@ -155,8 +157,7 @@ class Report:
         widened = self.float32 and x.dtype == np.float32
         return np.ascontiguousarray(x, np.float64 if widened else x.dtype)
 
-    def _update(self, optimizer: Any, seconds: float, args: tuple, options: dict) -> None:
-        params, grads = args
+    def _update(self, optimizer: Any, seconds: float, params: dict, grads: dict) -> None:
         name = type(optimizer).__name__
         kind = Kind(name, (sum(np.size(w) for w in params.values()),), ())
         times = self._count(kind, "update", seconds)
@@ -186,7 +187,7 @@ class Report:
             theirs = times.in_plain_numpy
             lines.append((str(kind), direction, str(times.calls),
                           *self._share(times.seconds),
-                          *((f"{theirs:.2f}", f"{theirs / times.seconds:.1f}")
+                          *((f"{theirs:.3f}", f"{theirs / times.seconds:.1f}")
                             if theirs is not None else ("", ""))))
         rest = sum(times.seconds for _, times in ranked[MOST_ROWS:])
         if rest:
@@ -199,15 +200,15 @@ class Report:
                 f"(by up to {SAMPLES} calls of each kind, repeated in NumPy)")
 
     def _share(self, seconds: float) -> tuple[str, str]:
-        return f"{seconds:.2f}", f"{100 * seconds / self.seconds:.0f}"
+        return f"{seconds:.3f}", f"{100 * seconds / self.seconds:.0f}"
 
 
-def _cut(N: int) -> tuple[slice, float]:
+def _cut(x: np.ndarray) -> tuple[Any, float]:
     """The part of a batch that is repeated, and how many times as large the whole is."""
-    return slice(MOST_IMAGES), max(1.0, N / MOST_IMAGES)
+    return (slice(MOST_IMAGES), max(1.0, len(x) / MOST_IMAGES)) if x.ndim > 1 else (..., 1.0)
 
 
-def _timed(function: Callable, *args: Any, **options: Any) -> tuple[Any, float]:
+def _timed(function: Callable, *args: Any) -> tuple[Any, float]:
     start = time.perf_counter()
-    result = function(*args, **options)
+    result = function(*args)
     return result, time.perf_counter() - start

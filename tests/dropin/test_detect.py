@@ -26,6 +26,9 @@ UNDECIDED = "nothing tells the courses apart; --profile chooses"
     ("from common import optimizer\noptimizer.SGD(learning_rate=0.1)", "studyai",
      "calls SGD(learning_rate=…)"),
     ("from common.optimizer import Adam\nAdam(lr=0.1)", "zero1", "calls Adam(lr=…)"),
+    ("from common.util import smooth_curve\nfrom common.trainer import Trainer\n"
+     "from common.optimizer import Adam\nAdam(lr=0.1)", "zero1",
+     "imports common.trainer, common.util; calls Adam(lr=…)"),
     ("import common.foo", "zero1", UNDECIDED),
     ("from .common import layers", None, "no module of a course is imported"),
     ("no Python (", None, "no module of a course is imported"),
@@ -64,3 +67,27 @@ def test_the_users_own_copy_of_the_course_decides(tmp_path, arguments, profile, 
     decision = decide([source], tmp_path / place)
     assert decision.profile == profile
     assert decision.why.startswith("as ")
+
+
+def own_copy(folder, **files):
+    (folder / "common").mkdir()
+    for name, text in files.items():
+        (folder / "common" / f"{name}.py").write_text(text, encoding="utf-8")
+
+
+def test_a_copy_with_more_than_the_profile_has_is_left_alone(tmp_path):
+    own_copy(tmp_path, layers="from common.functions import *\nclass Relu: pass\nclass Gelu: pass")
+    assert decide(["from common.layers import Relu, softmax"], tmp_path).profile == "zero1"
+    assert decide(["from common.layers import Relu, Gelu"], tmp_path) == (
+        None, f"{tmp_path / 'common' / 'layers.py'} has Gelu, which profile zero1 has not")
+
+
+def test_a_name_that_nobody_has_is_an_error_of_the_run(tmp_path):
+    own_copy(tmp_path, layers="class Relu: pass")
+    assert decide(["from common.layers import Gelu"], tmp_path).profile == "zero1"
+
+
+def test_volume_2_of_the_textbook_is_another_course(tmp_path):
+    own_copy(tmp_path, time_layers="", functions="def cross_entropy_error(y, t): pass")
+    assert decide(["from common.layers import Affine"], tmp_path) == (
+        None, "common is the textbook's volume 2, which no profile has")

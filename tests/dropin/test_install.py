@@ -111,5 +111,7 @@ def test_what_nobody_has():
 def test_names_of_others_are_left_alone(tmp_path):
     """Not even a package of the user's that only one of the profiles has a name for."""
     own_package(tmp_path, "data", mnist="own = 1")
+    theirs = importlib.import_module("data.mnist")
     dropin.install("zero1")
-    assert importlib.import_module("data.mnist").own == 1
+    assert importlib.import_module("data.mnist") is theirs
+    assert theirs.own == 1

@@ -7,7 +7,7 @@ import pytest
 
 from fastdl.dropin import plain
 from fastdl.dropin.report import Report
-from fastdl.dropin.zero1.common import layers
+from fastdl.dropin.zero1.common import layers, optimizer
 
 RNG = np.random.default_rng(0)
 X4, X2 = RNG.standard_normal((5, 3, 9, 8)), RNG.standard_normal((5, 7))
@@ -86,7 +86,24 @@ def test_arguments_by_name_and_errors_go_through():
         layers.SoftmaxWithLoss().forward(x=X2, t=np.zeros(5, int))
         with pytest.raises(Exception, match=r"2|5"):
             layers.Affine(np.ones((2, 3)), np.zeros(3)).forward(np.ones((4, 5)))
-    assert not report._inside
+    assert [(kind.name, times.calls) for (kind, _), times in report.times.items()] == [
+        ("SoftmaxWithLoss", 1)]
+    layers.Affine(np.ones((2, 3)), np.zeros(3)).forward(np.ones((4, 2)))
+
+
+@pytest.mark.parametrize("name", ["SGD", "Momentum", "AdaGrad", "RMSprop", "Adam"])
+def test_optimizers_are_compared_on_copies(name):
+    params = {"W": np.ones((3, 2)), "b": np.zeros(2)}
+    expected = {key: w.copy() for key, w in params.items()}
+    grads = {"W": np.full((3, 2), 2.0), "b": np.ones(2)}
+    make = getattr(optimizer, name)
+    make().update(expected, grads)
+    with Report("zero1") as report:
+        make().update(params, grads)
+    ((kind, direction), times), = report.times.items()
+    assert (kind.name, kind.shape, direction, times.calls) == (name, (8,), "update", 1)
+    assert times.in_plain_numpy > 0
+    assert all(np.array_equal(params[key], expected[key]) for key in params)
 
 
 def test_nothing_called():

@@ -99,6 +99,7 @@ layer.forward(np.ones((5, 2)))
     assert "layer.forward(np.ones((5, 2)))" in done.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
 def test_interrupted(tmp_path):
     write(tmp_path, script="import os, signal\nos.kill(os.getpid(), signal.SIGINT)\ninput()")
     done = run("script.py", folder=tmp_path)
@@ -152,8 +153,8 @@ def test_modules_of_the_profile_go_before_the_users_and_others_are_the_users(tmp
         "common.mine fastdl.dropin.zero1.common.functions"]
     assert done.stderr.splitlines()[1:] == [
         f"fastdl: common: modules of profile zero1 go before yours in "
-        f"{tmp_path / 'ch01' / '..' / 'common'}",
-        f"fastdl: common.mine is your own: {tmp_path / 'ch01' / '..' / 'common' / 'mine.py'}"]
+        f"{tmp_path / 'common'}",
+        f"fastdl: common.mine is your own: {tmp_path / 'common' / 'mine.py'}"]
 
 
 def test_modules_beside_the_script_are_the_users(tmp_path):
