@@ -209,6 +209,25 @@ typedef struct {
 
 enum { FD_SUMS_BLOCK = 256 };           /* columns; the last block may have fewer */
 
+/* Images of G groups, each of K channels of L positions. */
+typedef struct {
+    ptrdiff_t N, G, K, L;
+    const void *x, *dy, *weight, *bias;
+    void *y, *dx, *dw, *db, *mean, *rstd;       /* the last two (N, G) */
+    double eps;
+} fd_group_norm_args;
+
+#define FD_GROUP_BLOCK 64               /* channels of one position that are an item */
+
+typedef struct {
+    ptrdiff_t C, L, size;               /* size: of the neighbourhood */
+    const void *x, *dy;
+    void *y, *base, *dx;                /* base: what is taken to a power; NULL if it is not kept */
+    double alpha, beta, k;
+} fd_lrn_args;
+
+#define FD_LRN_BLOCK 64                 /* pixels that are an item */
+
 /* From planes (N, C, L) to pixels (N, L, C), or from those to planes. */
 typedef struct {
     const void *x;
@@ -234,6 +253,17 @@ typedef struct {
     double slope;                       /* leaky ReLU only */
     int stream;                         /* y past the caches; not softmax */
 } fd_activation_args;
+
+/* Maps (N, C, L), or (N, L, C) in memory, times a factor for each map. */
+typedef struct {
+    const void *x, *s, *dy;
+    void *y, *ds;                       /* y, or dx */
+    ptrdiff_t N, C, L;
+    int channels_last, stream;          /* y past the caches */
+    ptrdiff_t parts;                    /* of the pixels of an image, channels-last */
+} fd_scale_args;
+
+#define FD_SCALE_BLOCK 64               /* channels that are an item on the way back */
 
 typedef struct {
     ptrdiff_t columns;

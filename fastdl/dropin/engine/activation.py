@@ -42,7 +42,10 @@ class Relu:
         """`dout` itself, changed in place."""
         if dout.size >= _LARGE and kernel_dtype(dout) == dout.dtype:
             dx, mask = _in_memory_order(dout, self.mask)
-            np.multiply(dx, ~mask, out=dx)
+            # Of the bits, since 0 times infinity is not 0; an indexed assignment takes ten times
+            # as long.
+            bits = dx.view(f"i{dx.itemsize}")
+            np.multiply(bits, ~mask, out=bits)
         else:
             dout[self.mask] = 0
         return dout

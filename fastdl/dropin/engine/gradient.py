@@ -32,11 +32,11 @@ def over_first_axis(f: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     return _differences(f, x, range(x.size))
 
 
-def over_rows(f: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
+def over_rows(f: Callable[[Any], Any], X: np.ndarray) -> np.ndarray:
     """For a vector, or for a matrix whose rows are each an argument of `f`."""
-    if x.ndim == 1:
-        return over_first_axis(f, x)
-    grad = np.zeros_like(x)
-    for i, row in enumerate(x):
+    if X.ndim == 1:
+        return over_first_axis(f, X)
+    grad = np.zeros_like(X)
+    for i, row in enumerate(X):
         grad[i] = over_first_axis(f, row)
     return grad

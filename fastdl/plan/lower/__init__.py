@@ -11,6 +11,7 @@ from . import (  # noqa: F401 - register
     pool,
     regularization,
     shape,
+    stochastic,
 )
 from .any import AnyLayer
 from .loss import LossRule, loss_rule

@@ -13,6 +13,7 @@ from ...layers.join import Add
 from ...layers.layer import Layer
 from ...layers.norm import BatchNorm2d
 from ...ops.conv import checked, conv_algorithm, conv_kernel, conv_method
+from ...ops.pad import Sides, checked_sides, fold_into, pad_into, padded_shape
 from ..value import Value
 from .rule import Rule, fusions, lowers
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 class ConvRule(Rule):
     """One kernel for each pass. The gradient of the first layer's input is left out."""
 
+    sides: Sides | None
+
     @classmethod
     def followers(cls, plan: Planner, layer: Layer) -> Iterable[type[Layer]]:
         return (Add, ReLU) if plan.training else (BatchNorm2d, Add, ReLU)
@@ -35,10 +38,9 @@ class ConvRule(Rule):
 
     def forward(self) -> Value:
         plan, layer = self.plan, self.layer
-        self.x = plan.inner(self.sources[0])
+        self.x = self.surrounded(plan.inner(self.sources[0]))
         self.weight = plan.parameter(layer, "weight")
-        self.window, shape = checked("conv2d", self.x, self.weight, layer.stride, layer.padding,
-                                     layer.dilation, layer.groups)
+        self.window, shape = checked("conv2d", self.x, self.weight, *layer.window)
         self.algorithm = conv_algorithm("conv2d", None, self.x, self.weight, self.window)
         self.flops = 2.0 * np.prod(shape) * np.prod(self.weight.shape[1:])
         w, b = self.weight, None
@@ -72,13 +74,28 @@ class ConvRule(Rule):
                      self.algorithm, flops=self.flops,
                      notes=self.method("conv2d_backward_weight"))
         if plan.needs(source):
-            dx, others = plan.new(self.x.shape, like=self.x), plan.take_gradient(source, self.x)
-            gate = self.x if plan.closes(source) else None
+            dx, others, gate = plan.new(self.x.shape, like=self.x), None, None
+            if self.sides is None:
+                others = plan.take_gradient(source, self.x)
+                gate = self.x if plan.closes(source) else None
             kernel = conv_kernel("conv2d_backward_input", plan.like, self.algorithm, None)
             plan.run("conv2d_backward_input", kernel, dy, self.weight, others, gate, dx,
                      *self.window, self.algorithm, flops=self.flops,
                      notes=self.method("conv2d_backward_input", fusions(sum=others, ReLU=gate)))
+            if self.sides is not None:
+                whole, dx = dx, plan.new(plan.value_of(source).shape, like=dx)
+                plan.run("fold padding", fold_into, whole, dx, self.sides, layer.padding_mode)
             plan.give(source, dx)
+
+    def surrounded(self, x: Value) -> Value:
+        """The input with its padding, where that is no zeros; `sides` says how much."""
+        plan, layer, self.sides = self.plan, self.layer, None
+        if layer.around is None:
+            return x
+        self.sides = checked_sides("conv2d", x, layer.around, layer.padding_mode)
+        y = plan.new(padded_shape(x.shape, self.sides), like=x)
+        plan.run("pad", pad_into, x, y, self.sides, layer.padding_mode, 0.0)
+        return y
 
     def method(self, kernel: str, fused: str = "") -> str:
         """How the kernel computes, and what is fused into it."""

@@ -51,6 +51,11 @@ class Rule:
         """Whether this very layer can, being of one of these kinds."""
         return True
 
+    @classmethod
+    def takes(cls, layer: Layer) -> bool:
+        """Whether it lowers this very layer; if not, the layer is called as it is."""
+        return True
+
     @property
     def ends_in_relu(self) -> bool:
         """Whether its output is a ReLU's, whose backward pass a reader may take over."""
@@ -129,4 +134,5 @@ def lowers(*kinds: type[Layer]) -> Callable[[AnyRule], AnyRule]:
 
 def known(layer: Layer) -> type[Rule] | None:
     """The rule of a layer, if it has one of its own."""
-    return _rules.get(type(layer))
+    rule = _rules.get(type(layer))
+    return rule if rule is not None and rule.takes(layer) else None
