@@ -160,8 +160,8 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
     m = winograd_tile(&args, dtype, algorithm, window.H, window.W, False)
     if m:       # the forward pass from dy to dx, with turned filters
         job = winograd_args(&args, m)
-        job.C, job.H, job.W, job.PH = args.OC, window.OH, window.OW, 2 - window.PH
-        job.OC, job.OH, job.OW, job.PW = window.C, window.H, window.W, 2 - window.PW
+        job.C, job.H, job.W, job.PH = args.OC, window.OH, window.OW, window.KH - 1 - window.PH
+        job.OC, job.OH, job.OW, job.PW = window.C, window.H, window.W, window.KW - 1 - window.PW
         job.x, job.w, job.y, job.turned = args.dy, args.w, args.dx, True
         job.residual, job.gate = args.residual, args.gate
         correlate_by_winograd(&job, work)

@@ -102,7 +102,7 @@ cdef extern from "fastdl_native.h" nogil:
         Py_ssize_t row_cells, image_cells, channel_cells
 
     ctypedef struct fd_winograd_args:
-        Py_ssize_t N, C, H, W, OC, OH, OW, PH, PW, m
+        Py_ssize_t N, C, H, W, OC, OH, OW, PH, PW, m, taps
         const void *x
         const void *w
         const void *b

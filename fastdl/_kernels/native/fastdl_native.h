@@ -124,11 +124,12 @@ enum { FD_FEW_CHANNELS = 4 };
 typedef struct {
     ptrdiff_t N, C, H, W, OC, OH, OW;   /* maps that are read, maps that are written */
     ptrdiff_t PH, PW;
-    ptrdiff_t m;                        /* a tile has m x m outputs: 2 or 4 */
+    ptrdiff_t m, taps;                  /* a tile has m x m outputs: 2 or 4; a window taps x taps
+                                           cells: 3, for m = 2 also 5 */
     const void *x, *w, *b, *residual, *gate, *dy;
     void *y, *dw, *db;
     int channels_last, relu;
-    int turned;                         /* w is (C, OC, 3, 3), and its taps are taken backwards */
+    int turned;                         /* w is (C, OC, taps, taps), and these are taken backwards */
     void *filters;                      /* room for the transformed filters */
     ptrdiff_t together, row_parts, column_parts;        /* how the outputs are cut into cells */
     void *x_tiles, *dy_tiles;           /* room for the transformed tiles of `cells` cells */
