@@ -101,11 +101,30 @@ FD_INLINE void K(output_line_2_5)(const V *t, V *y)
     y[1] = t[1] - t[2] + 2 * (t[3] - t[4]) + t[5];
 }
 
-/* Along both axes, the columns first; `from` numbers become `to`. */
+/* What is done to outputs before they are stored, for the channels from the first on; `start` and
+ * `gate` lie like the outputs. */
+typedef struct {
+    const T *bias, *start, *gate;       /* NULL: nothing */
+    int relu;
+} K(ending);
+
+FD_INLINE V K(ended)(const K(ending) *ending, V sum, ptrdiff_t at, ptrdiff_t channel)
+{
+    if (ending->start) sum += K(load)(ending->start + at + channel);
+    if (ending->bias) sum += K(load)(ending->bias + channel);
+    if (ending->relu) sum = K(gated)(sum, sum);
+    if (ending->gate) sum = K(gated)(K(load)(ending->gate + at + channel), sum);
+    return sum;
+}
+
+/* Along both axes, the columns first; `from` numbers become `to`. Those of the channels from `first`
+ * on; `ending` may be NULL. */
 FD_INLINE void K(both_axes)(void (*line)(const V *, V *), int from, int to, const T *in,
                             ptrdiff_t in_row, ptrdiff_t in_column, T *out, ptrdiff_t out_row,
-                            ptrdiff_t out_column)
+                            ptrdiff_t out_column, ptrdiff_t first, const K(ending) *ending)
 {
+    in += first;
+    out += first;
     V half[K(POINTS)][K(POINTS)], a[K(POINTS)], b[K(POINTS)];
 #pragma GCC unroll 1
     for (int j = 0; j < from; j++) {
@@ -119,7 +138,10 @@ FD_INLINE void K(both_axes)(void (*line)(const V *, V *), int from, int to, cons
     for (int i = 0; i < to; i++) {
         line(half[i], b);
 #pragma GCC unroll 6
-        for (int j = 0; j < to; j++) K(store)(out + i * out_row + j * out_column, b[j]);
+        for (int j = 0; j < to; j++) {
+            ptrdiff_t at = i * out_row + j * out_column;
+            K(store)(out + at, ending ? K(ended)(ending, b[j], at, first) : b[j]);
+        }
     }
 }
 
@@ -133,8 +155,8 @@ typedef void K(transform)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T 
     {                                                                                             \
         for (ptrdiff_t c = 0; c < channels; c += VL) {                                            \
             ptrdiff_t first = FD_MAX(FD_MIN(c, channels - VL), 0);                                \
-            K(both_axes)(K(name##_line_##which), from, to, in + first, in_row, in_column,         \
-                         out + first, out_row, out_column);                                       \
+            K(both_axes)(K(name##_line_##which), from, to, in, in_row, in_column, out, out_row,   \
+                         out_column, first, NULL);                                                \
         }                                                                                         \
     }
 DEFINE_TRANSFORM(input, 4, 4, 4)
@@ -145,6 +167,21 @@ DEFINE_TRANSFORM(filter, 2_5, 5, 6)
 DEFINE_TRANSFORM(output, 2_3, 4, 2)
 DEFINE_TRANSFORM(output, 4_3, 6, 4)
 DEFINE_TRANSFORM(output, 2_5, 6, 2)
+
+/* Of whole vectors of outputs, which are then finished and stored where they belong. */
+#define DEFINE_ENDING(which, from, to)                                                            \
+    static void K(end_##which)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,        \
+                               ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels,       \
+                               const K(ending) *ending)                                           \
+    {                                                                                             \
+        for (ptrdiff_t c = 0; c < channels; c += VL)                                              \
+            K(both_axes)(K(output_line_##which), from, to, in, in_row, in_column, out, out_row,   \
+                         out_column, c, ending);                                                  \
+    }
+DEFINE_ENDING(2_3, 4, 2)
+DEFINE_ENDING(4_3, 6, 4)
+DEFINE_ENDING(2_5, 6, 2)
+#undef DEFINE_ENDING
 #define INPUT_TRANSFORM(args) (K(side)(args) == 6 ? K(input_6) : K(input_4))
 #define TRANSFORM(name, args)                                                                     \
     ((args)->m == 4 ? K(name##_4_3) : (args)->taps == 3 ? K(name##_2_3) : K(name##_2_5))
@@ -182,6 +219,9 @@ static inline ptrdiff_t K(point_size)(ptrdiff_t tiles, ptrdiff_t channels)
     return (tiles | 1) * K(odd_pitch)(channels);
 }
 
+/* Distance of the pixels of a cell that is laid out: whole rows are copied at once. */
+static inline ptrdiff_t K(laid_pitch)(ptrdiff_t channels) { return FD_MAX(channels, VL); }
+
 /* What the tiles of a cell cover of maps that are read: `reach` pixels more than their outputs. */
 static fd_strip K(strip_of_cell)(const K(cell) *cell, ptrdiff_t reach, ptrdiff_t PH, ptrdiff_t PW)
 {
@@ -196,7 +236,7 @@ static ptrdiff_t K(room_of_cell)(const K(cell) *cell, ptrdiff_t reach, const K(m
                                  ptrdiff_t channels)
 {
     fd_strip strip = K(strip_of_cell)(cell, reach, 0, 0);
-    K(set_distances)(&strip, K(odd_pitch)(channels));
+    K(set_distances)(&strip, K(laid_pitch)(channels));
     return K(strip_size)(&strip) + K(strip_extra)(maps, channels);
 }
 
@@ -212,7 +252,7 @@ static void K(transform_cell)(const K(maps) *maps, ptrdiff_t channels, const K(c
     if (channels >= VL && K(lies_ready)(maps, &strip)) {
         in = K(at)(maps, cell->n, strip.first_row, strip.first_column, 0);
     } else {
-        K(set_distances)(&strip, K(odd_pitch)(channels));
+        K(set_distances)(&strip, K(laid_pitch)(channels));
         K(lay_strip)(maps, cell->n, &strip, 0, channels, room);
     }
     ptrdiff_t m = cell->m, pitch = K(odd_pitch)(channels);
@@ -317,6 +357,14 @@ static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, co
                 fd_range some_w = {w, FD_MIN(w + m, columns.end - columns.begin)};
                 K(ask_for_pixels)(start, n, some_h, some_w, args->OC);
                 K(ask_for_pixels)(gate, n, some_h, some_w, args->OC);
+                if (args->OC % VL == 0 && some_h.end - h == m && some_w.end - w == m) {
+                    K(ending) ending = {args->b, start->at ? K(at)(start, n, h, w, 0) : NULL,
+                                        gate->at ? K(at)(gate, n, h, w, 0) : NULL, args->relu};
+                    TRANSFORM(end, args)(products, K(side)(args) * point, point,
+                                         K(at)(target, n, h, w, 0), target->row, target->pixel,
+                                         args->OC, &ending);
+                    continue;
+                }
                 TRANSFORM(output, args)(products, K(side)(args) * point, point, y, m * pitch, pitch,
                                         fd_round_up(args->OC, VL));
                 for (ptrdiff_t i = some_h.begin; i < some_h.end; i++)
