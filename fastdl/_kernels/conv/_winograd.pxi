@@ -84,17 +84,23 @@ cdef inline Py_ssize_t line_bytes(Py_ssize_t channels) noexcept:
     return ceil_div(channels * sizeof(float), PANEL_BYTES) * PANEL_BYTES + PANEL_BYTES
 
 
+cdef Py_ssize_t most_tiles(fd_winograd_args *job) noexcept:
+    """How many tiles a cell may have."""
+    return FAR_TILES if are_far(points_of(job.m, job.taps), job.C, job.OC) else CELL_TILES
+
+
+cdef int transform_filters(fd_winograd_args *job) except -1:
+    cdef Py_ssize_t points = points_of(job.m, job.taps)
+    job.filters = shared_scratch(points * line_bytes(job.OC) * (job.C + 1))
+    return run(FD_winograd_filters, FD_FLOAT32, job, panel_items(job.OC, sizeof(float)),
+               <double> points * job.C * job.OC)
+
+
 cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
     """A forward pass, or one backward to the input."""
-    cdef Py_ssize_t points = points_of(job.m, job.taps), most = CELL_TILES, cells
-    if are_far(points, job.C, job.OC):
-        most = FAR_TILES
-    cells = cut_cells(job, most, threads_for(work))
-    job.filters = shared_scratch(points * line_bytes(job.OC) * (job.C + 1))
-    run(FD_winograd_filters, FD_FLOAT32, job, panel_items(job.OC, sizeof(float)),
-        <double> points * job.C * job.OC)
-    run(FD_winograd, FD_FLOAT32, job, cells, work)
-    return 0
+    cdef Py_ssize_t cells = cut_cells(job, most_tiles(job), threads_for(work))
+    transform_filters(job)
+    return run(FD_winograd, FD_FLOAT32, job, cells, work)
 
 
 cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:

@@ -406,7 +406,8 @@ static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
     ptrdiff_t C = args->C, OC = args->OC, m = args->m, points = K(points)(args);
     ptrdiff_t height = cell->rows.end - cell->rows.begin, side = K(side)(args);
     ptrdiff_t width = cell->columns.end - cell->columns.begin, pitch = K(odd_pitch)(OC);
-    K(maps) x = K(maps_of)(args->x, C, args->H, args->W, args->channels_last);
+    K(maps) x = K(gradients_of)(args->x, args->argmax, args->N, C, args->H, args->W,
+                                args->channels_last);
     K(maps) y = K(maps_of)(args->y, OC, args->OH, args->OW, args->channels_last);
     K(maps) residual = K(maps_of)(args->residual, OC, args->OH, args->OW, args->channels_last);
     K(maps) gate = K(maps_of)(args->gate, OC, args->OH, args->OW, args->channels_last);

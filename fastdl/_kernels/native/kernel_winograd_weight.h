@@ -90,7 +90,8 @@ static void K(winograd_weight_tiles)(const void *p, ptrdiff_t begin, ptrdiff_t e
     const fd_winograd_args *args = p;
     ptrdiff_t most = K(most_tiles)(args), side = K(side)(args), reach = args->taps - 1;
     K(maps) x = K(maps_of)(args->x, args->C, args->H, args->W, args->channels_last);
-    K(maps) dy = K(maps_of)(args->dy, args->OC, args->OH, args->OW, args->channels_last);
+    K(maps) dy = K(gradients_of)(args->dy, args->argmax, args->N, args->OC, args->OH, args->OW,
+                                 args->channels_last);
     for (ptrdiff_t item = begin; item < end; item++) {
         K(cell) cell = K(cell_of)(args, args->first_cell + item);
         if (!cell.tiles) continue;
