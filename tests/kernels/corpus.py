@@ -359,7 +359,8 @@ def gradient_with(*, dy, w, gate, residual=None, shape, layout=np.array, algorit
 for name, (x_shape, w_shape, options) in CONV.items():
     arrays = {"dy": normal(*_output(x_shape, w_shape, **options)), "w": normal(*w_shape),
               "gate": gates(*x_shape)}
-    winograd = w_shape[2:] in ((3, 3), (5, 5)) and not options.keys() & {"stride", "dilation", "groups"}
+    winograd = (w_shape[2:] in ((3, 3), (5, 5))
+                and not options.keys() & {"stride", "dilation", "groups"})
     for layout in (np.array, channels_last):
         for algorithm in ("direct", "im2col") + ("winograd",) * winograd:
             for extra in ({}, {"residual": normal(*x_shape)}):
