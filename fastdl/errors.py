@@ -35,3 +35,7 @@ class DataError(FastdlError, OSError):
 
 class CheckpointError(FastdlError, OSError):
     """A saved model or training state cannot be read, or does not fit the network."""
+
+
+class CourseImportError(FastdlError, ModuleNotFoundError):
+    """A script imports from a course's package what neither fastdl nor the script's folder has."""

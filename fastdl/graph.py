@@ -120,13 +120,13 @@ class Graph:
         """The layers, each once, in the order of their first use."""
         return list(dict.fromkeys(layer for _, layer in self.steps))
 
-    def forward(self, inputs: Sequence[Array], training: bool | None = None,
-                keep: bool = True) -> tuple[list[Array], Tape]:
+    def forward(self, inputs: Sequence[Array], training: bool | None = None, keep: bool = True,
+                watch: Callable[[Node, Array], None] | None = None) -> tuple[list[Array], Tape]:
         """Outputs, and the tape for `backward` (an empty one without `keep`).
 
-        `training` overrides the layers' own modes. Each array is let go when its last reader has
-        run; what the layers saved, with `keep`, stays on the tape. Nothing is left behind in the
-        graph: several threads may do this at once.
+        `training` overrides the layers' own modes. `watch` is shown each layer's output. Each array
+        is let go when its last reader has run; what the layers saved, with `keep`, stays on the
+        tape. Nothing is left behind in the graph: several threads may do this at once.
         """
         if len(inputs) != len(self.inputs):
             raise GraphError(f"forward: the network has {len(self.inputs)} inputs, "
@@ -142,6 +142,8 @@ class Graph:
             if keep:
                 saved[node.index] = state
             y = values[node.index]
+            if watch is not None:
+                watch(node, y)
             seen.append((np.shape(y), getattr(y, "dtype", np.dtype(object))))
             del arguments, state, y     # which would outlive their last reader
             for source in node.inputs:

@@ -107,9 +107,10 @@ def get(initializer: str | float | Initializer) -> Initializer:
     return gauss(float(initializer))
 
 
-def bias_for(weight_shape: tuple[int, ...], weight_init: str | float | Initializer) -> np.ndarray:
+def bias_for(weight_shape: tuple[int, ...], weight_init: str | float | Initializer,
+             outputs: int | None = None) -> np.ndarray:
     """The bias that goes with a weight: PyTorch's random one with its default, else zeros."""
-    shape = weight_shape[:1]
+    shape = weight_shape[:1] if outputs is None else (outputs,)
     if weight_init != "fan_in_uniform":
         return zeros(shape)
     return _uniform(shape, 1 / math.sqrt(max(fans(weight_shape)[0], 1)))

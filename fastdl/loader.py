@@ -41,7 +41,7 @@ class DataLoader:
         With several workers it is called by several threads at once.
     workers : threads that make the next batches while one is worked on
         0 makes each when it is asked for. Unless given, there is one thread where it pays: where
-        there is a transform of your own.
+        there is a transform.
     drop_last : leave out a last batch that is smaller
 
     Raises

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import files, losses, optimizers, random, schedules
+from . import files, losses, optimizers, random, regularizers, schedules
 from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
 from .history import History
 from .layers.layer import positive
@@ -22,6 +22,7 @@ from .losses import Loss
 from .module import Module
 from .optimizers import Optimizer
 from .plan import Plan, Profile
+from .regularizers import L1L2
 from .schedules import Schedule
 from .transforms import AnyTransform
 
@@ -37,6 +38,9 @@ class Trainer:
     net : Module
     loss : name or `fastdl.losses.Loss`
     optimizer : name or `fastdl.optimizers.Optimizer`
+    weight_regularizer : name or one of `fastdl.regularizers`, for the weights: parameters of two
+        dimensions or more, so neither biases nor the scales of norms. Like weight decay it acts on
+        the gradients; the losses reported are without it
 
     Attributes
     ----------
@@ -56,12 +60,14 @@ class Trainer:
     """
 
     def __init__(self, net: Module, loss: str | Loss = "softmax_cross_entropy",
-                 optimizer: str | Optimizer = "adam") -> None:
+                 optimizer: str | Optimizer = "adam",
+                 weight_regularizer: str | L1L2 | None = None) -> None:
         if not isinstance(net, Module):
             raise ArgumentError(f"Trainer: net must be a fastdl.Module, got {type(net).__name__}")
         self.net = net
         self.loss = losses.get(loss)
         self.optimizer = optimizers.get(optimizer)
+        self.weight_regularizer = regularizers.get(weight_regularizer)
         self.history = History()
         self._planned: tuple[Plan, MutableMapping[str, np.ndarray],
                             dict[str, np.ndarray]] | None = None
@@ -92,7 +98,7 @@ class Trainer:
         y = self.net.forward(x)
         loss = self.loss.forward(y, t)
         self.net.backward(self.loss.backward(), need_dx=False)
-        self.optimizer.update(self.net.params, self.net.grads)
+        self._change(self.net.params, self.net.grads)
         return loss, self.loss.count_correct(y, t)
 
     def profile(self, x: Any, t: Any, repeats: int = 20) -> Profile:
@@ -141,7 +147,16 @@ class Trainer:
         """Change the parameters by the gradients that the plan has left."""
         if self._planned is None or self._planned[0] is not plan:
             self._planned = plan, self.net.params, self.net.grads
-        self.optimizer.update(*self._planned[1:])
+        self._change(*self._planned[1:])
+
+    def _change(self, params: MutableMapping[str, np.ndarray],
+                grads: dict[str, np.ndarray]) -> None:
+        """Change the parameters by the gradients, to which the regularizer's are added."""
+        if self.weight_regularizer is not None:
+            for name, w in params.items():
+                if w.ndim > 1:
+                    grads[name] += self.weight_regularizer.gradient(w)
+        self.optimizer.update(params, grads)
 
     def fit(self, x: Any, t: Any, epochs: int = 1, batch_size: int = 100,
             validation_data: Batch | None = None, *, shuffle: bool = True,

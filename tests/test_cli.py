@@ -13,6 +13,7 @@ import pytest
 
 import fastdl as fd
 from fastdl import cli
+from fastdl.cli.predict import read_image
 
 THREE_FILES = {"model.safetensors", "history.json", "curves.png"}
 
@@ -294,12 +295,12 @@ def test_images_of_other_kinds(tmp_path):
     pixels = np.zeros((4, 4, 3), np.uint8)
     pixels[:2, :2] = (255, 0, 51)
     image.fromarray(pixels).save(tmp_path / "colour.png")
-    x = cli.read_image(tmp_path / "colour.png", 3, 4)
+    x = read_image(tmp_path / "colour.png", 3, 4)
     assert x.shape == (3, 4, 4)
     assert x.dtype == np.float32
     np.testing.assert_allclose(x[:, 0, 0], [1, 0, 0.2])
     np.testing.assert_array_equal(x[:, 3, 3], [0, 0, 0])
-    assert cli.read_image(tmp_path / "colour.png", 1, 8).shape == (1, 8, 8)
+    assert read_image(tmp_path / "colour.png", 1, 8).shape == (1, 8, 8)
 
 
 # ---- the rest ----

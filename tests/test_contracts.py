@@ -26,10 +26,12 @@ FLOORS = [
     {"plan"},
     {"module"},
     {"datasets", "transforms", "models"},
-    {"history", "loader"},
+    {"history", "loader", "viz"},
     {"trainer"},
-    {"dropin", "cli", "benchmark", "__main__"},
+    {"dropin", "benchmark"},
     {"__init__"},
+    {"examples"},
+    {"cli", "__main__"},
 ]
 MAY_DISPATCH = {"ops", "plan", "backend", "_kernels"}
 

@@ -130,7 +130,7 @@ def planar(*outputs):
                 return
             own = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in args]
             kernel(*own)
-            for name, given, copy in zip(names, args, own, strict=True):
+            for name, given, copy in zip(names, args, own, strict=False):   # some may be left out
                 if name in outputs and copy is not given:
                     given[...] = copy
 

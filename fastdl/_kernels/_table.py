@@ -37,6 +37,8 @@ BACKENDS = (
 OPERATIONS = {
     "copy_maps": Operation("layout", ("copy_maps",)),
     "add": Operation("join", ("add",)),
+    "multiply": Operation("join", ("multiply",)),
+    "scale_maps": Operation("join", ("scale_maps", "scale_maps_backward")),
     "copy_matrix": Operation("join", ("copy_matrix",)),
     "im2col": Operation("im2col", ("im2col",)),
     "col2im": Operation("im2col", ("col2im",)),
@@ -49,11 +51,19 @@ OPERATIONS = {
     "global_max_pool2d": Operation("pool", ("global_max_pool2d", "global_max_pool2d_backward")),
     "batch_norm": Operation("batchnorm", (
         "batch_norm", "batch_norm_inference", "batch_norm_backward")),
+    "group_norm": Operation("groupnorm", ("group_norm", "group_norm_backward")),
+    "local_response_norm": Operation("lrn", (
+        "local_response_norm", "local_response_norm_backward")),
     "relu": Operation("activation", ("relu", "relu_backward")),
     "relu6": Operation("activation", ("relu6", "relu6_backward")),
     "leaky_relu": Operation("activation", ("leaky_relu", "leaky_relu_backward")),
     "sigmoid": Operation("activation", ("sigmoid", "sigmoid_backward")),
     "tanh": Operation("activation", ("tanh", "tanh_backward")),
+    "silu": Operation("activation", ("silu", "silu_backward")),
+    "hardsigmoid": Operation("activation", ("hardsigmoid", "hardsigmoid_backward")),
+    "hardswish": Operation("activation", ("hardswish", "hardswish_backward")),
+    "gelu": Operation("activation", ("gelu", "gelu_backward")),
+    "gelu_tanh": Operation("activation", ("gelu_tanh", "gelu_tanh_backward")),
     "softmax": Operation("activation", ("softmax", "softmax_backward")),
     "softmax_cross_entropy": Operation("loss", (
         "softmax_cross_entropy", "softmax_cross_entropy_backward",

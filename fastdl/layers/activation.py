@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..errors import ArgumentError
 from .layer import Layer
 
 
@@ -80,6 +81,67 @@ class Tanh(Layer):
         return (ops.tanh_backward(dy, saved),), {}
 
 
+class SiLU(Layer):
+    """Sigmoid-weighted linear unit or swish, ``x * sigmoid(x)`` (Ramachandran et al., 2017)."""
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        return ops.silu(x), x
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.silu_backward(dy, saved),), {}
+
+
+class Hardsigmoid(Layer):
+    """Sigmoid of straight lines, ``min(max(x + 3, 0), 6) / 6`` (Howard et al., 2019)."""
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        y = ops.hardsigmoid(*inputs)
+        return y, y
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.hardsigmoid_backward(dy, saved),), {}
+
+
+class Hardswish(Layer):
+    """Swish of straight lines, ``x * hardsigmoid(x)`` (Howard et al., 2019)."""
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        return ops.hardswish(x), x
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.hardswish_backward(dy, saved),), {}
+
+
+class GELU(Layer):
+    """Gaussian error linear unit, ``x * Phi(x)`` (Hendrycks & Gimpel, 2016).
+
+    Parameters
+    ----------
+    approximate : "tanh" for the approximation that has no error function; see `fastdl.ops.gelu`
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
+        self.approximate = approximate
+
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        return ops.gelu(x, self.approximate), x
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.gelu_backward(dy, saved, self.approximate),), {}
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
 class Softmax(Layer):
     """``exp(x) / sum(exp(x))`` along a dimension.
 
@@ -131,6 +193,26 @@ def sigmoid(x: Any) -> Any:
 def tanh(x: Any) -> Any:
     """`Tanh` of a node or an array."""
     return Tanh()(x)
+
+
+def silu(x: Any) -> Any:
+    """`SiLU` of a node or an array."""
+    return SiLU()(x)
+
+
+def hardsigmoid(x: Any) -> Any:
+    """`Hardsigmoid` of a node or an array."""
+    return Hardsigmoid()(x)
+
+
+def hardswish(x: Any) -> Any:
+    """`Hardswish` of a node or an array."""
+    return Hardswish()(x)
+
+
+def gelu(x: Any, approximate: str = "none") -> Any:
+    """`GELU` of a node or an array."""
+    return GELU(approximate)(x)
 
 
 def softmax(x: Any, dim: int = -1) -> Any:

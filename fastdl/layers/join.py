@@ -37,7 +37,10 @@ class Mean(Layer):
 
 
 class Multiply(Layer):
-    """Elementwise product of two inputs of one shape."""
+    """Elementwise product of two inputs, by NumPy's rules of broadcasting.
+
+    Maps (N, C, H, W) times (N, C, 1, 1) are channel attention (Hu et al., 2018).
+    """
 
     def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
               training: bool) -> tuple[np.ndarray, Any]:
@@ -45,8 +48,7 @@ class Multiply(Layer):
         return ops.multiply(a, b), (a, b)
 
     def grad(self, dy: np.ndarray, saved: Any) -> Any:
-        a, b = saved
-        return (ops.multiply(dy, b), ops.multiply(dy, a)), {}
+        return ops.multiply_backward(dy, *saved), {}
 
 
 class Concat(Layer):

@@ -15,11 +15,15 @@ class WeightedLayer(Layer):
     """
 
     def add_weights(self, shape: tuple[int, ...], bias: bool,
-                    weight_init: str | float | initializers.Initializer) -> None:
-        """Make the weight of `shape` and the bias that goes with it."""
+                    weight_init: str | float | initializers.Initializer,
+                    outputs: int | None = None) -> None:
+        """Make the weight of `shape` and the bias that goes with it.
+
+        There are as many biases as rows of the weight, unless `outputs` says otherwise.
+        """
         self.add_parameter("weight", initializers.get(weight_init)(shape))
         if bias:
-            self.add_parameter("bias", initializers.bias_for(shape, weight_init))
+            self.add_parameter("bias", initializers.bias_for(shape, weight_init, outputs))
 
     def gradients(self, dy: np.ndarray, x: np.ndarray, weight: np.ndarray, *, bias: bool,
                   need_dx: bool) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:

@@ -157,18 +157,25 @@ def expect_shape(operation: str, name: str, array: Array, shape: tuple[int, ...]
         raise ShapeError(f"{operation}: {name} must be {shape} ({why}), got {array.shape}")
 
 
-def pair(operation: str, name: str, value: Pair, least: int) -> tuple[int, int]:
-    """(height, width) from one integer or two, each at least `least`."""
-    both: Any = (value, value) if np.ndim(value) == 0 else tuple(value)     # type: ignore[arg-type]
-    if len(both) != 2:
-        raise ArgumentError(f"{operation}: {name} must be an integer or a pair, got {value!r}")
+def integers(operation: str, name: str, value: Pair, least: int, count: int) -> tuple[int, ...]:
+    """`count` integers from one or that many, each at least `least`."""
+    several: Any = (value,) * count if np.ndim(value) == 0 else tuple(value)  # type: ignore[arg-type]
+    wanted = {1: "an integer", 2: "an integer or a pair"}.get(count, f"an integer or {count}")
+    if len(several) != count:
+        raise ArgumentError(f"{operation}: {name} must be {wanted}, got {value!r}")
     try:
-        h, w = both[0].__index__(), both[1].__index__()
+        numbers = tuple(number.__index__() for number in several)
     except (AttributeError, TypeError):
         raise ArgumentError(f"{operation}: {name} must be made of integers, "
                             f"got {value!r}") from None
-    if h < least or w < least:
+    if min(numbers) < least:
         raise ArgumentError(f"{operation}: {name} must be at least {least}, got {value!r}")
+    return numbers
+
+
+def pair(operation: str, name: str, value: Pair, least: int) -> tuple[int, int]:
+    """(height, width) from one integer or two, each at least `least`."""
+    h, w = integers(operation, name, value, least, 2)
     return h, w
 
 
@@ -185,9 +192,9 @@ def fraction(operation: str, name: str, value: float, *, below_one: bool = True)
 
 
 def window_output(operation: str, size: Sequence[int], kernel_size: Sequence[int],
-                  stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int],
-                  ceil_mode: bool = False) -> tuple[int, int]:
-    """(OH, OW) of a window that slides over `size`."""
+                  stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
+                  ceil_mode: bool = False) -> tuple[int, ...]:
+    """How often a window fits that slides over `size`: (OH, OW)."""
     output = []
     for n, k, s, p, d in zip(size, kernel_size, stride, padding, dilation, strict=True):
         room = n + 2 * p - d * (k - 1) - 1
@@ -200,4 +207,4 @@ def window_output(operation: str, size: Sequence[int], kernel_size: Sequence[int
         if ceil_mode and room % s and o * s < n + p:
             o += 1
         output.append(o)
-    return output[0], output[1]
+    return tuple(output)

@@ -18,7 +18,7 @@ Size: TypeAlias = tuple[int, int]
 
 def conv2d(kernel: Kernels, x: Array, w: Array, b: Array | None, residual: Array | None, y: Array,
            stride: Size, padding: Size, dilation: Size, groups: int, relu: bool,
-           algorithm: str) -> None:
+           algorithm: str, moments: Array | None = None) -> None:
     """Fill `y`: the fields of each pixel times the filters."""
     col = _columns(kernel, x, w, stride, padding, dilation, y)
     filters, out = _as_matrix(w), empty((len(col), len(w)), y.dtype)
@@ -28,6 +28,10 @@ def conv2d(kernel: Kernels, x: Array, w: Array, b: Array | None, residual: Array
         kernel("gemm")(col[:, taps], filters[oc], None if b is None else b[oc], None,
                        out[:, oc], False, True, 1.0, 0.0 if residual is None else 1.0, relu)
     _fill(y, out)
+    if moments is not None:
+        from .._kernels.conv.reference import fill_moments  # no kernel is loaded unasked
+
+        fill_moments(y, moments)
 
 
 def conv2d_backward_input(kernel: Kernels, dy: Array, w: Array, residual: Array | None,

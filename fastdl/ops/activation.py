@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ._arrays import Array, empty, expect_shape, kernel, real, real_like
 
 
@@ -117,6 +117,79 @@ def tanh(x: Any, *, backend: str | None = None) -> Array:
 def tanh_backward(dy: Any, y: Any, *, backend: str | None = None) -> Array:
     """Gradient of `tanh` from its output: ``dy * (1 - y * y)``."""
     return _backward("tanh", dy, y, "y", backend)
+
+
+def silu(x: Any, *, backend: str | None = None) -> Array:
+    """Sigmoid-weighted linear unit or swish, ``x * sigmoid(x)`` (Ramachandran et al., 2017).
+
+    >>> silu(np.array([0.0, np.log(3.0)])).round(4)
+    array([0.   , 0.824])
+    """
+    return _forward("silu", x, backend)
+
+
+def silu_backward(dy: Any, x: Any, *, backend: str | None = None) -> Array:
+    """Gradient of `silu` from its input `x`."""
+    return _backward("silu", dy, x, "x", backend)
+
+
+def hardsigmoid(x: Any, *, backend: str | None = None) -> Array:
+    """Sigmoid of straight lines, ``min(max(x + 3, 0), 6) / 6`` (Howard et al., 2019).
+
+    >>> hardsigmoid(np.array([-4.0, 0.0, 3.0]))
+    array([0. , 0.5, 1. ])
+    """
+    return _forward("hardsigmoid", x, backend)
+
+
+def hardsigmoid_backward(dy: Any, y: Any, *, backend: str | None = None) -> Array:
+    """Gradient of `hardsigmoid` from its output `y`: ``dy / 6`` where ``0 < y < 1``, else 0."""
+    return _backward("hardsigmoid", dy, y, "y", backend)
+
+
+def hardswish(x: Any, *, backend: str | None = None) -> Array:
+    """Swish of straight lines, ``x * hardsigmoid(x)`` (Howard et al., 2019).
+
+    >>> hardswish(np.array([-4.0, 1.5, 3.0]))
+    array([-0.   ,  1.125,  3.   ])
+    """
+    return _forward("hardswish", x, backend)
+
+
+def hardswish_backward(dy: Any, x: Any, *, backend: str | None = None) -> Array:
+    """Gradient of `hardswish` from its input `x`."""
+    return _backward("hardswish", dy, x, "x", backend)
+
+
+def _gelu(approximate: str) -> str:
+    """The kernel of that approximation."""
+    try:
+        return {"none": "gelu", "tanh": "gelu_tanh"}[approximate]
+    except (KeyError, TypeError):
+        raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got "
+                            f"{approximate!r}") from None
+
+
+def gelu(x: Any, approximate: str = "none", *, backend: str | None = None) -> Array:
+    """Gaussian error linear unit, ``x * Phi(x)`` (Hendrycks & Gimpel, 2016).
+
+    Phi is the distribution function of the normal distribution.
+
+    Parameters
+    ----------
+    x : of any shape
+    approximate : "tanh" for ``x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3)))``
+
+    >>> gelu(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.1587,  0.    ,  0.8413])
+    """
+    return _forward(_gelu(approximate), x, backend)
+
+
+def gelu_backward(dy: Any, x: Any, approximate: str = "none", *,
+                  backend: str | None = None) -> Array:
+    """Gradient of `gelu` from its input `x`."""
+    return _backward(_gelu(approximate), dy, x, "x", backend)
 
 
 def _along_last(operation: str, x: Array, axis: int) -> tuple[Array, Any]:

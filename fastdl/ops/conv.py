@@ -29,7 +29,7 @@ from ._arrays import (
 _MAPS = {"x": is_channels_last}
 
 
-class _Window(NamedTuple):
+class Window(NamedTuple):
     """What kernels take after the arrays, checked."""
 
     stride: tuple[int, int]
@@ -39,12 +39,12 @@ class _Window(NamedTuple):
 
 
 def checked(operation: str, x: Shaped, w: Shaped, stride: Pair, padding: Pair, dilation: Pair,
-             groups: int) -> tuple[_Window, tuple[int, int, int, int]]:
+            groups: int) -> tuple[Window, tuple[int, ...]]:
     """The window, and the shape of the output."""
     if x.ndim != 4 or w.ndim != 4:
         raise ShapeError(f"{operation}: x (N, C, H, W) and weight (OC, C/groups, KH, KW) must "
                          f"have 4 dimensions, got x {x.shape}, weight {w.shape}")
-    window = _Window(pair(operation, "stride", stride, 1), pair(operation, "padding", padding, 0),
+    window = Window(pair(operation, "stride", stride, 1), pair(operation, "padding", padding, 0),
                      pair(operation, "dilation", dilation, 1), groups)
     if not isinstance(groups, int | np.integer) or groups < 1:
         raise ArgumentError(f"{operation}: groups must be at least 1, got {groups!r}")
@@ -60,7 +60,7 @@ def checked(operation: str, x: Shaped, w: Shaped, stride: Pair, padding: Pair, d
     return window, (x.shape[0], w.shape[0], *output)
 
 
-def conv_algorithm(operation: str, asked: str | None, x: Shaped, w: Shaped, window: _Window) -> str:
+def conv_algorithm(operation: str, asked: str | None, x: Shaped, w: Shaped, window: Window) -> str:
     """The algorithm to run: the one of this call, or else the one set for all."""
     name = get_conv_algorithm() if asked is None else known_conv_algorithm(operation, asked)
     if name != "winograd":
@@ -84,7 +84,7 @@ def conv_kernel(name: str, x: Array, algorithm: str, backend: str | None) -> Cal
     return partial(getattr(_im2col_conv, name), lambda part: kernel(part, x, chosen))
 
 
-def conv_method(name: str, x: Shaped, w: Shaped, y: Shaped, window: _Window, algorithm: str,
+def conv_method(name: str, x: Shaped, w: Shaped, y: Shaped, window: Window, algorithm: str,
                 channels_last: bool) -> str:
     """The way that the kernel `name` takes, in words; nothing where its backend has but one."""
     if algorithm == "im2col":
@@ -163,12 +163,25 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
     dy = maps_like(name, "dy", dy, x, "x")
     expect_shape(name, "dy", dy, shape, "the shape of the output")
     algorithm = conv_algorithm(name, algorithm, x, w, window)
-    dw = empty(w.shape, w.dtype)
-    db = np.empty(w.shape[:1], w.dtype) if bias else None
-    conv_kernel("conv2d_backward_weight", x, algorithm, backend)(dy, x, dw, db, *window, algorithm)
+    dw, db = weight_gradient(dy, x, w.shape, window, bias, algorithm, backend)
     dx = None
     if need_dx:
         dx = empty_maps(x.shape, x)
-        run = conv_kernel("conv2d_backward_input", x, algorithm, backend)
-        run(dy, w, None, None, dx, *window, algorithm)
+        input_gradient(dy, w, None, dx, window, algorithm, backend)
     return dx, dw, db
+
+
+def weight_gradient(dy: Array, x: Array, w_shape: tuple[int, ...], window: Window, bias: bool,
+                    algorithm: str, backend: str | None) -> tuple[Array, Array | None]:
+    """Gradients of weight and bias, of arrays that are ready for the kernel."""
+    dw = empty(w_shape, x.dtype)
+    db = np.empty(w_shape[:1], x.dtype) if bias else None
+    conv_kernel("conv2d_backward_weight", x, algorithm, backend)(dy, x, dw, db, *window, algorithm)
+    return dw, db
+
+
+def input_gradient(dy: Array, w: Array, start: Array | None, dx: Array, window: Window,
+                   algorithm: str, backend: str | None) -> None:
+    """Fill `dx`, added to what `start` holds; it may be `dx` itself."""
+    run = conv_kernel("conv2d_backward_input", dy, algorithm, backend)
+    run(dy, w, start, None, dx, *window, algorithm)

@@ -1,7 +1,9 @@
-"""Where branches meet: sums and products of arrays of one shape, concatenation.
+"""Where branches meet: sums, products, concatenation.
 
-Products are left to NumPy. Along any axis, and in either layout, arrays to join are matrices: rows
-of what lies in memory from that axis on. They lie side by side in the rows of the result.
+Products of arrays of one shape, and of maps with a factor for each, have kernels; those that
+broadcast in another way are left to NumPy. Along any axis, and in either layout, arrays to join are
+matrices: rows of what lies in memory from that axis on. They lie side by side in the rows of the
+result.
 """
 
 import math
@@ -12,7 +14,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
-from ._arrays import Array, common, empty_maps, is_channels_last, kernel, maps, maps_like
+from ._arrays import (
+    Array,
+    Shaped,
+    common,
+    empty,
+    empty_maps,
+    expect_shape,
+    is_channels_last,
+    kernel,
+    maps,
+    maps_like,
+)
 
 
 def _ready(operation: str, arrays: Sequence[Any]) -> list[Array]:
@@ -61,9 +74,97 @@ def _in_memory_order(*arrays: Array) -> tuple[Array, ...]:
     return tuple(np.moveaxis(a, 1, -1) for a in arrays)
 
 
-def multiply(*arrays: Any) -> Array:
-    """Elementwise product of arrays of one shape."""
-    return reduce(np.multiply, _alike("multiply", arrays))
+def factors_of_maps(x: Shaped, s: Shaped) -> bool:
+    """Whether `s` has one number for each feature map of `x`, (N, C, 1, ...)."""
+    return (x.ndim == s.ndim > 2 and s.shape[:2] == x.shape[:2] and set(s.shape[2:]) == {1}
+            and x.shape != s.shape)
+
+
+def product_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a product by NumPy's rules of broadcasting."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(f"multiply: shapes do not fit: {', '.join(map(str, shapes))}") from None
+
+
+def _flat_maps(x: Array) -> Array:
+    """(N, C, L), a view."""
+    return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+
+
+def _product(a: Array, b: Array, backend: str | None) -> Array:
+    if a.shape == b.shape:
+        y = empty_maps(a.shape, a)
+        b = maps_like("multiply", "b", b, a, "a")
+        kernel("multiply", a, backend)(*_in_memory_order(a, b, y))
+        return y
+    if factors_of_maps(b, a):
+        a, b = b, a
+    if factors_of_maps(a, b):
+        y = empty_maps(a.shape, a)
+        kernel("scale_maps", a, backend)(_flat_maps(a), b.reshape(b.shape[:2]), _flat_maps(y))
+        return y
+    product_shape(a.shape, b.shape)
+    return np.asarray(a * b)
+
+
+def multiply(*arrays: Any, backend: str | None = None) -> Array:
+    """Product of arrays, element by element, by NumPy's rules of broadcasting.
+
+    Parameters
+    ----------
+    arrays : such as maps (N, C, H, W) and a factor for each, (N, C, 1, 1)
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgumentError
+
+    >>> multiply(np.ones((1, 2, 1, 2)), np.array([3.0, 4.0]).reshape(1, 2, 1, 1)).ravel()
+    array([3., 3., 4., 4.])
+    """
+    return reduce(lambda a, b: _product(a, b, backend), _ready("multiply", arrays))
+
+
+def summed_to(dy: Array, shape: tuple[int, ...]) -> Array:
+    """`dy` summed over what an array of `shape` was broadcast along."""
+    before = dy.ndim - len(shape)
+    along = [*range(before), *(before + i for i, n in enumerate(shape)
+                               if n == 1 and dy.shape[before + i] != 1)]
+    return np.asarray(dy.sum(axis=tuple(along), keepdims=True)).reshape(shape) if along else dy
+
+
+def multiply_backward(dy: Any, a: Any, b: Any, *,
+                      backend: str | None = None) -> tuple[Array, Array]:
+    """Gradients of ``multiply(a, b)``: the other factor times `dy`, summed where it was broadcast.
+
+    Parameters
+    ----------
+    dy : gradient of the product
+    a, b : the factors
+
+    Returns
+    -------
+    da, db : of the shapes of a and b
+
+    >>> multiply_backward(np.ones(2), np.array([1.0, 2.0]), np.array([3.0]))
+    (array([3., 3.]), array([3.]))
+    """
+    name = "multiply_backward"
+    a, b = _ready(name, (a, b))
+    expect_shape(name, "dy", np.asarray(dy), product_shape(a.shape, b.shape),
+                 "the shape of the product")
+    if factors_of_maps(b, a):
+        db, da = multiply_backward(dy, b, a, backend=backend)
+        return da, db
+    dy = maps_like(name, "dy", dy, a, "a") if a.shape == np.shape(dy) else np.asarray(dy, a.dtype)
+    if factors_of_maps(a, b):
+        da, db = empty_maps(a.shape, a), empty(b.shape[:2], b.dtype)
+        kernel("scale_maps_backward", a, backend)(
+            _flat_maps(dy), _flat_maps(a), b.reshape(b.shape[:2]), _flat_maps(da), db)
+        return da, db.reshape(b.shape)
+    return (summed_to(_product(dy, b, backend), a.shape),
+            summed_to(_product(dy, a, backend), b.shape))
 
 
 def rows_before(shape: Sequence[int], axis: int, channels_last: bool) -> int:

@@ -53,6 +53,7 @@ class Planner:
             for source in node.inputs:
                 self._readers[source].append(node)
         self._gated: set[Node] = set()
+        self._moments: dict[Node, Value] = {}
         self._together: dict[Callable[..., Any], list[Value]] = {}
         self._unread: dict[Node, int] = {}
         self._needed: list[bool] = graph.needing_gradients(False)
@@ -160,6 +161,18 @@ class Planner:
         y = Value(x.shape, x.dtype, channels_last)
         self.call("copy_maps", x, y)
         return y
+
+    def add_moments(self, node: Node, channels: int) -> Value | None:
+        """Where the maker of `node` shall put mean and variance of its channels, if wanted."""
+        for reader in self._readers[node]:
+            rule = self._groups[reader]
+            if rule.wants_moments and node in rule.head.inputs:
+                return self._moments.setdefault(node, self.new((2, channels)))
+        return None
+
+    def moments_of(self, node: Node) -> Value | None:
+        """What the maker of `node` has put there."""
+        return self._moments.get(node)
 
     # ---- for the rules: steps ----
 

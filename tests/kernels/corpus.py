@@ -143,6 +143,31 @@ case("add", "channels-last", sum_of,
      {"a": channels_last(normal(2, 5, 6, 7)), "b": channels_last(normal(2, 5, 6, 7))})
 
 
+def product_of(backend, a, b):
+    return ops.multiply(a, b, backend=backend)
+
+
+for name, shape in SHAPES.items():
+    case("multiply", name, product_of, {"a": normal(*shape), "b": normal(*shape)})
+case("multiply", "NaN and infinities", product_of,
+     {"a": poisoned(normal(60)), "b": poisoned(normal(60))})
+case("multiply", "channels-last", product_of,
+     {"a": channels_last(normal(2, 5, 6, 7)), "b": channels_last(normal(2, 5, 6, 7))})
+
+for name, shape in {"typical": (2, 3, 4, 5), "empty batch": (0, 3, 2, 2),
+                    "one channel": (3, 1, 5, 4), "row": (2, 37, 131),
+                    "many channels": (2, 150, 3, 5), "odd": (3, 19, 7, 9),
+                    "volume": (2, 3, 4, 5, 6), "large": (3, 70, 41, 40)}.items():
+    for layout in (np.asarray, channels_last):
+        title = f"{name}, channels-last" if layout is channels_last else name
+        arrays = {"a": layout(normal(*shape)), "b": normal(*shape[:2], *(1,) * (len(shape) - 2))}
+        case("scale_maps", title, product_of, arrays)
+        case("scale_maps_backward", title, ops.multiply_backward,
+             arrays | {"dy": layout(normal(*shape))}, terms=np.prod(shape[2:]) + 1)
+case("scale_maps", "NaN and infinities", product_of,
+     {"a": poisoned(normal(2, 3, 4, 5)), "b": normal(2, 3, 1, 1)})
+
+
 def concatenated(backend, axis=1, **arrays):
     return ops.concat(list(arrays.values()), axis, backend=backend)
 
@@ -549,6 +574,55 @@ with np.errstate(all="ignore"):
     _normalisation("small images, channels-last", channels_last(normal(20, 19, 5, 5)))
 
 
+# ---- layer, instance and group normalisation; local response normalisation ----
+
+GROUPS = {      # x, groups
+    "typical": (normal(2, 4, 3, 5), 2), "features": (normal(5, 12), 1),
+    "one value": (normal(3, 4), 4), "wide features": (normal(7, 1003), 1),
+    "groups of features": (normal(9, 150), 5),
+    "instances": (normal(3, 5, 7, 6), 5), "one position": (normal(4, 70, 1, 1), 2),
+    "constant": (np.full((2, 4, 3, 3), 1.5), 2), "empty batch": (normal(0, 4, 3, 3), 2),
+    "far from zero": (normal(3, 6, 7, 7) + 100, 3), "large": (normal(4, 32, 40, 41), 8),
+    "long": (normal(1, 2, 190, 191), 1), "NaN and infinities": (poisoned(normal(6, 12, 5, 5)), 3)}
+
+with np.errstate(all="ignore"):
+    for name, (x, groups) in GROUPS.items():
+        C, rows = x.shape[1], x.reshape(len(x), groups, x[:1].size // groups if len(x) else 18)
+        mean, rstd = rows.mean(2), 1 / np.sqrt(rows.var(2) + 1e-5)
+        arrays = {"x": x, "weight": normal(C)}
+        size = max(rows.shape[2] * (10_000 if name == "far from zero" else 1), 2)
+        case("group_norm", name, ops.group_norm, arrays | {"bias": normal(C)}, terms=size,
+             num_groups=groups, return_stats=True)
+        case("group_norm_backward", name, ops.group_norm_backward,
+             arrays | {"dy": normal(*x.shape), "mean": mean, "rstd": rstd}, num_groups=groups,
+             terms=size * max(len(x), 1))
+for name, shape in {"typical": (4, 6, 5), "wide": (3, 2, 1030)}.items():
+    case("group_norm", f"layer norm, {name}", ops.layer_norm,
+         {"x": normal(*shape), "weight": normal(*shape[1:]), "bias": normal(*shape[1:])},
+         normalized_shape=shape[1:], terms=shape[1] * shape[2])
+    case("group_norm", f"layer norm, not affine, {name}", ops.layer_norm, {"x": normal(*shape)},
+         normalized_shape=shape[2:], terms=shape[2])
+
+RESPONSES = {       # x, options
+    "typical": (normal(2, 7, 3, 5), {"size": 5}), "even": (normal(2, 7, 3, 5), {"size": 4}),
+    "few channels": (normal(2, 2, 4, 4), {"size": 5}),
+    "one channel": (normal(3, 1, 9), {"size": 1}), "empty batch": (normal(0, 7, 3, 5), {"size": 5}),
+    "odd": (normal(2, 19, 7, 11), {"size": 3}),
+    "root": (normal(2, 5, 130), {"size": 3, "alpha": 0.5, "beta": 0.5}),
+    "any power": (normal(2, 5, 71), {"size": 3, "alpha": 0.5, "beta": 0.6}),
+    "large": (normal(3, 32, 40, 41), {"size": 5, "alpha": 0.1}),
+    "NaN and infinities": (poisoned(normal(3, 5, 40)), {"size": 3})}
+for name, (x, options) in RESPONSES.items():
+    terms = 2 * options["size"]
+    case("local_response_norm", name, ops.local_response_norm, {"x": x}, terms=terms, k=2.0,
+         return_base=True, **options)
+    with np.errstate(all="ignore"):
+        _, base = ops.local_response_norm(x, **options, k=2.0, return_base=True,
+                                          backend="reference")
+    case("local_response_norm_backward", name, ops.local_response_norm_backward,
+         {"dy": normal(*x.shape), "x": x, "base": base}, terms=terms, **options)
+
+
 # ---- activations ----
 
 # Where exp over- and underflows, in both dtypes; and what is between.
@@ -571,6 +645,37 @@ for kernel, saved, options in [("relu", "y", {}), ("relu6", "y", {}),
          {"dy": poisoned(normal(5, 31)), saved: uniform(5, 31)}, **options)
     case(f"{kernel}_backward", "special values saved", backward,
          {"dy": normal(len(SIGNS)), saved: SIGNS}, **options)
+
+# Of SiLU and GELU, x times what exp gives: the product may be a normal number where exp's result is
+# subnormal, which is 0 on native backends, so the tests stop before. A tail of the normal
+# distribution is as uncertain as x squared, and slopes cancel where the function is lowest: those
+# errors are relative to the largest value.
+TAIL, STEEP = np.linspace(-12.5, -5, 311), np.concatenate([np.linspace(-80, 120, 1201), [1e30]])
+for kernel, saved, terms, extremes in [
+        ("silu", "x", 3, {"steep": (STEEP, 1)}),
+        ("hardsigmoid", "y", 1, {"steep": (EXTREME, 1)}),
+        ("hardswish", "x", 1, {"steep": (EXTREME, 1)}),
+        ("gelu", "x", 3, {"steep": (STEEP[STEEP > -5], 25), "tail": (TAIL, 160)}),
+        ("gelu_tanh", "x", 3, {"steep": (np.linspace(-4, 40, 1201), 20)})]:
+    options = {"approximate": "tanh"} if kernel == "gelu_tanh" else {}
+    name = kernel.removesuffix("_tanh")
+    forward, backward = getattr(ops, name), getattr(ops, f"{name}_backward")
+    relative = terms if name == "gelu" else 1
+    for title, shape in SHAPES.items():
+        case(kernel, title, forward, {"x": normal(*shape)}, terms=relative, **options)
+        case(f"{kernel}_backward", title, backward,
+             {"dy": normal(*shape), saved: 3 * normal(*shape)}, terms=terms, **options)
+    for title, (x, condition) in extremes.items():
+        case(kernel, title, forward, {"x": x}, terms=condition, **options)
+        case(f"{kernel}_backward", title, backward, {"dy": np.ones(len(x)), saved: x},
+             terms=max(terms, condition), **options)
+    # Infinities that this strews into x meet a factor of 0.
+    case(kernel, "NaN and infinities", forward, {"x": poisoned(normal(5, 31))}, terms=relative,
+         **options)
+    case(f"{kernel}_backward", "NaN and infinities in dy", backward,
+         {"dy": poisoned(normal(5, 31)), saved: uniform(5, 31)}, terms=terms, **options)
+    case(f"{kernel}_backward", "special values saved", backward,
+         {"dy": normal(len(SIGNS)), saved: SIGNS}, terms=terms, **options)
 
 SOFTMAX = {
     "typical": normal(4, 7), "one column": normal(5, 1), "empty batch": normal(0, 4),

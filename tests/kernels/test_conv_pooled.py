@@ -1,4 +1,4 @@
-"""Convolution with a 2 x 2 max-pool behind it, against the two by the reference, one after the other.
+"""Convolution and a 2 x 2 max-pool in one kernel, against the reference's two.
 
 Plans alone call these kernels; maps are channels-last.
 """

@@ -7,7 +7,7 @@ from gradients import assert_gradient, torch_gradients
 from fastdl import ops
 
 X = np.array([-2.0, -0.0, 0.0, 1.0, 3.0])
-AWAY_FROM_0 = np.array([[-2.0, -0.7, -0.1], [0.2, 0.9, 3.0]])       # where ReLU has its corner
+AWAY_FROM_0 = np.array([[-2.0, -0.7, -0.1], [0.2, 0.9, 2.9]])       # where ReLU has its corner
 
 FUNCTIONS = {   # ours, from what its gradient is computed, in PyTorch
     "relu": (ops.relu, ops.relu_backward, "y", lambda torch: torch.relu),
@@ -16,6 +16,13 @@ FUNCTIONS = {   # ours, from what its gradient is computed, in PyTorch
                    lambda torch: torch.nn.functional.leaky_relu),
     "sigmoid": (ops.sigmoid, ops.sigmoid_backward, "y", lambda torch: torch.sigmoid),
     "tanh": (ops.tanh, ops.tanh_backward, "y", lambda torch: torch.tanh),
+    "silu": (ops.silu, ops.silu_backward, "x", lambda torch: torch.nn.functional.silu),
+    "hardsigmoid": (ops.hardsigmoid, ops.hardsigmoid_backward, "y",
+                    # PyTorch's own has a gradient of 1 / 6 in float32.
+                    lambda torch: lambda x: torch.nn.functional.relu6(x + 3) / 6),
+    "hardswish": (ops.hardswish, ops.hardswish_backward, "x",
+                  lambda torch: torch.nn.functional.hardswish),
+    "gelu": (ops.gelu, ops.gelu_backward, "x", lambda torch: torch.nn.functional.gelu),
     "softmax": (ops.softmax, ops.softmax_backward, "y",
                 lambda torch: lambda x: torch.softmax(x, -1)),
 }
@@ -62,7 +69,7 @@ def test_as_pytorch(forward, backward, saved, theirs, rng, torch):
     x, dy = rng.standard_normal((2, 4, 7)) * 3
     y = forward(x)
     expected, (gradient,) = torch_gradients(torch, theirs(torch), [x], dy)
-    np.testing.assert_allclose(y, expected, rtol=1e-13)
+    np.testing.assert_allclose(y, expected, rtol=1e-13, atol=1e-15)     # its GELU cancels
     np.testing.assert_allclose(backward(dy, {"x": x, "y": y}[saved]), gradient, rtol=1e-12,
                                atol=1e-14)
 

@@ -4,6 +4,7 @@ from ..native._native cimport *
 
 cdef enum:
     EXP_WORK = 8                    # what exp costs beside a plain pass over memory
+    ERF_WORK = 16
 
 
 cdef int map_elements(fd_kernel kernel, x, y, double slope, double work) except -1:
@@ -19,7 +20,8 @@ cdef int map_elements(fd_kernel kernel, x, y, double slope, double work) except 
     return run(kernel, dtype, &args, size, work * size)
 
 
-cdef int map_gradient(fd_kernel kernel, dy, saved, dx, double slope) except -1:
+cdef int map_gradient(fd_kernel kernel, dy, saved, dx, double slope,
+                      double work=1) except -1:
     """dx = f(dy, saved), `saved` being the input or the output of the forward pass."""
     cdef fd_activation_args args
     cdef fd_dtype dtype = dtype_of(saved)
@@ -29,7 +31,7 @@ cdef int map_gradient(fd_kernel kernel, dy, saved, dx, double slope) except -1:
     args.y = buffer(dx, dtype, size)
     args.slope = slope
     args.stream = args.y != args.x and args.y != args.dy and streams(size, dtype)
-    return run(kernel, dtype, &args, size, size)
+    return run(kernel, dtype, &args, size, work * size)
 
 
 def relu(x, y):
@@ -80,6 +82,56 @@ def tanh(x, y):
 def tanh_backward(dy, y, dx):
     """See reference.tanh_backward."""
     map_gradient(FD_tanh_backward, dy, y, dx, 0)
+
+
+def silu(x, y):
+    """See reference.silu."""
+    map_elements(FD_silu, x, y, 0, EXP_WORK)
+
+
+def silu_backward(dy, x, dx):
+    """See reference.silu_backward."""
+    map_gradient(FD_silu_backward, dy, x, dx, 0, EXP_WORK)
+
+
+def hardsigmoid(x, y):
+    """See reference.hardsigmoid."""
+    map_elements(FD_hardsigmoid, x, y, 0, 1)
+
+
+def hardsigmoid_backward(dy, y, dx):
+    """See reference.hardsigmoid_backward."""
+    map_gradient(FD_hardsigmoid_backward, dy, y, dx, 0, 1)
+
+
+def hardswish(x, y):
+    """See reference.hardswish."""
+    map_elements(FD_hardswish, x, y, 0, 1)
+
+
+def hardswish_backward(dy, x, dx):
+    """See reference.hardswish_backward."""
+    map_gradient(FD_hardswish_backward, dy, x, dx, 0, 1)
+
+
+def gelu(x, y):
+    """See reference.gelu."""
+    map_elements(FD_gelu, x, y, 0, ERF_WORK)
+
+
+def gelu_backward(dy, x, dx):
+    """See reference.gelu_backward."""
+    map_gradient(FD_gelu_backward, dy, x, dx, 0, ERF_WORK)
+
+
+def gelu_tanh(x, y):
+    """See reference.gelu_tanh."""
+    map_elements(FD_gelu_tanh, x, y, 0, EXP_WORK)
+
+
+def gelu_tanh_backward(dy, x, dx):
+    """See reference.gelu_tanh_backward."""
+    map_gradient(FD_gelu_tanh_backward, dy, x, dx, 0, EXP_WORK)
 
 
 def softmax(x, y):

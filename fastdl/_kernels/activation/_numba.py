@@ -5,6 +5,8 @@ parallel over rows, and goes over a row while it is in the cache: maximum, expon
 sum, quotients. Constants are made of the array's dtype, or float32 would be computed in float64.
 """
 
+import math
+
 import numpy as np
 from numba import prange
 
@@ -81,12 +83,17 @@ def leaky_relu_backward(dy, x, dx, negative_slope):
                          dx.dtype.type(negative_slope))
 
 
+@helper
+def _logistic(x):
+    e = np.exp(-abs(x))
+    one = type(e)(1)
+    return (one if x >= 0 else e) / (one + e)
+
+
 @parallel
 def _sigmoid(x, y):
-    zero, one = x.dtype.type(0), x.dtype.type(1)
     for i in prange(x.size):
-        e = np.exp(-abs(x[i]))
-        y[i] = (one if x[i] >= zero else e) / (one + e)
+        y[i] = _logistic(x[i])
 
 
 def sigmoid(x, y):
@@ -123,6 +130,140 @@ def _tanh_backward(dy, y, dx):
 
 def tanh_backward(dy, y, dx):
     _tanh_backward(const_flat(dy), const_flat(y), dx.reshape(-1))
+
+
+@parallel
+def _silu(x, y):
+    for i in prange(x.size):
+        y[i] = x[i] * _logistic(x[i])
+
+
+def silu(x, y):
+    _silu(const_flat(x), y.reshape(-1))
+
+
+@parallel
+def _silu_backward(dy, x, dx):
+    one = dy.dtype.type(1)
+    for i in prange(dy.size):
+        s = _logistic(x[i])
+        dx[i] = dy[i] * (s * (one + x[i] * (one - s)))
+
+
+def silu_backward(dy, x, dx):
+    _silu_backward(const_flat(dy), const_flat(x), dx.reshape(-1))
+
+
+@helper
+def _ramp(x):
+    """From 0 at -3 to 1 at 3."""
+    zero, three, six = type(x)(0), type(x)(3), type(x)(6)
+    above = x + three
+    return (zero if above <= zero else six if above >= six else above) / six
+
+
+@parallel
+def _hardsigmoid(x, y):
+    for i in prange(x.size):
+        y[i] = _ramp(x[i])
+
+
+def hardsigmoid(x, y):
+    _hardsigmoid(const_flat(x), y.reshape(-1))
+
+
+@parallel
+def _hardsigmoid_backward(dy, y, dx):
+    zero, one, six = dy.dtype.type(0), dy.dtype.type(1), dy.dtype.type(6)
+    for i in prange(dy.size):
+        dx[i] = zero if y[i] <= zero or y[i] >= one else dy[i] / six
+
+
+def hardsigmoid_backward(dy, y, dx):
+    _hardsigmoid_backward(const_flat(dy), const_flat(y), dx.reshape(-1))
+
+
+@parallel
+def _hardswish(x, y):
+    for i in prange(x.size):
+        y[i] = x[i] * _ramp(x[i])
+
+
+def hardswish(x, y):
+    _hardswish(const_flat(x), y.reshape(-1))
+
+
+@parallel
+def _hardswish_backward(dy, x, dx):
+    zero, half, one = dy.dtype.type(0), dy.dtype.type(0.5), dy.dtype.type(1)
+    three = dy.dtype.type(3)
+    for i in prange(dy.size):
+        slope = one if x[i] >= three else x[i] / three + half
+        dx[i] = dy[i] * (zero if x[i] <= -three else slope)
+
+
+def hardswish_backward(dy, x, dx):
+    _hardswish_backward(const_flat(dy), const_flat(x), dx.reshape(-1))
+
+
+@helper
+def _normal(x):
+    """The normal distribution function, and its density."""
+    half, root = type(x)(0.5), type(x)(0.7071067811865476)
+    bell = np.exp(-half * x * x)
+    return half * math.erfc(-x * root), bell * type(x)(0.3989422804014327)
+
+
+@parallel
+def _gelu(x, y):
+    for i in prange(x.size):
+        y[i] = x[i] * _normal(x[i])[0]
+
+
+def gelu(x, y):
+    _gelu(const_flat(x), y.reshape(-1))
+
+
+@parallel
+def _gelu_backward(dy, x, dx):
+    for i in prange(dy.size):
+        distribution, density = _normal(x[i])
+        dx[i] = dy[i] * (distribution + x[i] * density)
+
+
+def gelu_backward(dy, x, dx):
+    _gelu_backward(const_flat(dy), const_flat(x), dx.reshape(-1))
+
+
+@helper
+def _bend(x):
+    """What the approximation takes the logistic function of, and its derivative."""
+    scale, one, square = type(x)(1.5957691216057308), type(x)(1), x * x
+    return (scale * x * (one + type(x)(0.044715) * square),
+            scale * (one + type(x)(0.134145) * square))
+
+
+@parallel
+def _gelu_tanh(x, y):
+    for i in prange(x.size):
+        y[i] = x[i] * _logistic(_bend(x[i])[0])
+
+
+def gelu_tanh(x, y):
+    _gelu_tanh(const_flat(x), y.reshape(-1))
+
+
+@parallel
+def _gelu_tanh_backward(dy, x, dx):
+    one = dy.dtype.type(1)
+    for i in prange(dy.size):
+        bend, slope = _bend(x[i])
+        s = _logistic(bend)
+        dx[i] = dy[i] * (s * (one + x[i] * (one - s) * slope))
+
+
+def gelu_tanh_backward(dy, x, dx):
+    _gelu_tanh_backward(const_flat(dy), const_flat(x), dx.reshape(-1))
 
 
 @helper

@@ -41,9 +41,11 @@ cdef int run_steps(fd_norm_args *args, fd_dtype dtype, x, bint statistics) excep
     cdef size_t bytes
     if is_channels_last(x):
         args.N, args.L = args.N * args.L, 1
-    if statistics and not args.by_rows and args.C >= 2 * threads:
+    if args.moments != NULL:
+        run(FD_batch_norm_finish, dtype, args, args.C, args.C)
+    elif statistics and not args.by_rows and args.C >= 2 * threads:
         return run(FD_batch_norm_by_channels, dtype, args, args.C, work)
-    if statistics:
+    elif statistics:
         args.parts = threads
         bytes = threads * 2 * args.C * sizeof(double)
         args.sums = <double *> shared_scratch(bytes)
@@ -55,7 +57,7 @@ cdef int run_steps(fd_norm_args *args, fd_dtype dtype, x, bint statistics) excep
 
 
 def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rstd, momentum, eps,
-               cap):
+               cap, moments=None):
     """See reference.batch_norm."""
     cdef fd_norm_args args
     cdef fd_dtype dtype = dtype_of(x)
@@ -70,6 +72,8 @@ def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rs
     args.running_var = optional1(running_var, dtype, args.C)
     args.momentum, args.eps = momentum, eps
     set_relu(&args, cap)
+    if moments is not None:
+        args.moments = buffer2(moments, dtype, 2, args.C)
     run_steps(&args, dtype, x, True)
 
 

@@ -249,11 +249,16 @@ def _guess(x):
 
 
 def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rstd, momentum, eps,
-               cap):
-    var, none = np.empty_like(mean), np.empty_like(mean)
-    mean[...] = _guess(x)
-    _statistics_and_result(x, residual, None, cap, None, const(weight), const(bias), mean, rstd,
-                           var, none, none, eps, True, True, y)
+               cap, moments=None):
+    if moments is not None:
+        mean[...], var = moments
+        rstd[...] = 1 / np.sqrt(var + eps)
+        batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, cap)
+    else:
+        var, none = np.empty_like(mean), np.empty_like(mean)
+        mean[...] = _guess(x)
+        _statistics_and_result(x, residual, None, cap, None, const(weight), const(bias), mean,
+                               rstd, var, none, none, eps, True, True, y)
     if running_mean is not None:
         count = x.shape[0] * x.shape[2]
         running_mean += momentum * (mean - running_mean)

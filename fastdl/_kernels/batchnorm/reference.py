@@ -13,6 +13,8 @@ Shapes
     residual, dresidual              (N, C, L) or None
     weight, bias, dw, db             (C,)
     mean, rstd                       (C,): saved by the forward pass for the backward pass
+    moments                          (2, C) or None: mean and biased variance of x, if somebody
+                                     has them (conv2d does)
     running_mean, running_var        (C,) or None: updated in place by the training pass,
                                      new = (1 - momentum) * old + momentum * batch
 
@@ -36,11 +38,14 @@ def _finished(y, residual, cap):
 
 
 def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rstd, momentum, eps,
-               cap):
+               cap, moments=None):
     """Training pass: fill `y`, `mean`, `rstd` and update the running statistics."""
     count = x.shape[0] * x.shape[2]
-    mean[...] = x.mean(axis=(0, 2), dtype=np.float64)
-    var = np.square(x - _rows(mean)).mean(axis=(0, 2), dtype=np.float64)
+    if moments is None:
+        mean[...] = x.mean(axis=(0, 2), dtype=np.float64)
+        var = np.square(x - _rows(mean)).mean(axis=(0, 2), dtype=np.float64)
+    else:
+        mean[...], var = moments
     rstd[...] = 1 / np.sqrt(var + eps)
     y[...] = (x - _rows(mean)) * _rows(rstd) * _rows(weight) + _rows(bias)
     _finished(y, residual, cap)

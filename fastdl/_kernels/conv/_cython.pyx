@@ -7,6 +7,7 @@ Where it is faster, or asked for, Winograd's algorithm runs (native/kernel_winog
 
 cimport numpy as cnp
 from ..native._native cimport *
+from .reference import fill_moments
 
 cnp.import_array()
 
@@ -22,8 +23,8 @@ cdef double describe(fd_conv_args *args, fd_dtype dtype, object x, object w, obj
                      bint pooled=False) except -1:
     """Fill in the shapes, check that they agree, and return the work of one pass.
 
-    `x`, `w`, `y` may also be gradients: their shapes and their layout are what counts. `pooled`: y is
-    what a 2 x 2 max-pool made of the output, all maps are channels-last.
+    `x`, `w`, `y` may also be gradients: their shapes and their layout are what counts. `pooled`: y
+    is what a 2 x 2 max-pool made of the output, and all maps are channels-last.
     """
     cdef fd_window *window = &args.window
     output = y.shape[2:]
@@ -33,6 +34,7 @@ cdef double describe(fd_conv_args *args, fd_dtype dtype, object x, object w, obj
     set_window(window, x.shape, output, w.shape[2:], stride, padding, dilation)
     args.OC, args.groups = w.shape[0], groups
     args.residual = args.gate = args.argmax = NULL
+    args.moments = NULL
     args.channels_last = pooled or is_channels_last(x) or is_channels_last(y)
     if (args.groups < 1 or window.C % args.groups or args.OC % args.groups
             or w.shape[1] != window.C // args.groups):
@@ -104,11 +106,27 @@ cdef inline bint is_depthwise(object x, groups) except -1:
     return groups > 1 and groups == x.shape[1]
 
 
-def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
+def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm,
+           moments=None):
     """See reference.conv2d."""
+    cdef fd_moments_args sums
+    cdef bint on_the_way = moments is not None and groups == 1 and is_channels_last(y)
+    if on_the_way:
+        sums.C, sums.moments = y.shape[1], buffer2(moments, dtype_of(y), 2, y.shape[1])
+    correlate(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm,
+              &sums if on_the_way else NULL)
+    if on_the_way:
+        run(FD_moments, dtype_of(y), &sums, sums.C, <double> sums.n_slots * sums.C)
+    elif moments is not None:
+        fill_moments(y, moments)
+
+
+cdef int correlate(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm,
+                   fd_moments_args *moments) except -1:
+    """The forward pass; `moments` are of one group and channels-last."""
     if is_depthwise(x, groups):
         depthwise(x, w, b, residual, y, stride, padding, dilation, relu)
-        return
+        return 0
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(x)
     cdef double work = describe(&args, dtype, x, w, y, stride, padding, dilation, groups)
@@ -122,27 +140,28 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
     args.y = maps4(y, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     args.residual = optional_maps4(residual, dtype, window.N, args.OC, window.OH, window.OW,
                                    args.channels_last)
-    args.relu = relu
+    args.relu, args.moments = relu, moments
     if is_pointwise(&args):
-        pointwise(&args, dtype)
-        return
+        return pointwise(&args, dtype)
     m = winograd_tile(&args, dtype, algorithm, window.OH, window.OW, False)
     if m:
         job = winograd_args(&args, m)
         job.x, job.w, job.b, job.residual, job.y = args.x, args.w, args.b, args.residual, args.y
-        job.relu = relu
-        correlate_by_winograd(&job, work)
-        return
+        job.relu, job.moments = relu, moments
+        return correlate_by_winograd(&job, work)
     flatten(&args)
     image = bytes_read(&args, x.itemsize)
-    if not args.channels_last:
+    # What is written is read again soon. More strips read the filters more often.
+    if not args.channels_last or (moments != NULL and w.nbytes <= STRIP_BYTES):
         image += bytes_written(&args, x.itemsize)
     strips = cut(&args, image, window.OH, window.OW, threads)
     panels = panel_items(oc, x.itemsize)
     args.packed = shared_scratch(args.groups * panels * PANEL_BYTES * (window.C // args.groups)
                                  * window.KH * window.KW + 1)
     run(FD_conv2d_pack, dtype, &args, args.groups * panels, <double> w.size)
-    run(FD_conv2d, dtype, &args, args.groups * strips, work)
+    if moments != NULL:
+        open_slots(moments, strips)
+    return run(FD_conv2d, dtype, &args, args.groups * strips, work)
 
 
 def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm,

@@ -35,6 +35,7 @@ from ..gemm._numba_tile import (
     tile_columns,
 )
 from ._numba_grid import backward_axis, forward_grid, lay_out
+from .reference import fill_moments
 
 _TASKS = 32                     # parts to cut the work on `dw` into, if its blocks are fewer
 
@@ -157,7 +158,8 @@ def _optional_maps(maps, dtype):
 
 
 @planar("y")
-def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
+def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm,
+           moments=None):
     N, OC, OH, OW = y.shape
     if not N:
         return
@@ -167,6 +169,8 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
                _optional_maps(residual, y.dtype), _optional_maps(None, y.dtype), y.reshape(-1),
                (0, OC * OH * OW, OH * OW, OW, 1), (N, groups, OC // groups, OH, OW), bool(relu),
                get_num_threads())
+    if moments is not None:
+        fill_moments(y, moments)
 
 
 @parallel

@@ -30,6 +30,7 @@ cdef int pointwise(fd_conv_args *args, fd_dtype dtype) except -1:
     cdef fd_gemm_args product = matrices(args.x, args.w, args.y, pixels(args), args.OC,
                                          args.window.C, False, True)
     product.start, product.bias, product.relu = args.residual, args.b, args.relu
+    product.moments = args.moments
     return multiply(&product, dtype)
 
 

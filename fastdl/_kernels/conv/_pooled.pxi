@@ -1,4 +1,5 @@
-"""Convolution with a 2 x 2 max-pool behind it, channels-last, for plans (native/kernel_conv_pool.h).
+"""Convolution with a 2 x 2 max-pool behind it, channels-last, for plans
+(native/kernel_conv_pool.h).
 
 The backward passes take the pool's gradient for dy and its `argmax`.
 """

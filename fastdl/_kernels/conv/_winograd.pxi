@@ -100,6 +100,8 @@ cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
     """A forward pass, or one backward to the input."""
     cdef Py_ssize_t cells = cut_cells(job, most_tiles(job), threads_for(work))
     transform_filters(job)
+    if job.moments != NULL:
+        open_slots(job.moments, cells)
     return run(FD_winograd, FD_FLOAT32, job, cells, work)
 
 

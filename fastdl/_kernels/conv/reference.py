@@ -13,6 +13,8 @@ Shapes
     residual  of the shape of y, backward of dx, or None; backward it may be dx itself
     gate  (N, C, H, W) or None: x, where that is the output of a ReLU, whose backward pass is then
           done with; NaN in it lets a gradient pass
+    moments  (2, OC) or None: filled with mean and biased variance of each channel of y, which
+          batch normalisation would otherwise have to read y once more for
     y  (N, OC, OH, OW),  OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1
 
 x, residual, gate, y, dy, dx are feature maps, all of them planar or all of them channels-last.
@@ -37,8 +39,9 @@ def _groups(C, OC, groups):
         yield slice(g * c, (g + 1) * c), slice(g * oc, (g + 1) * oc)
 
 
-def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm):
-    """Fill `y`."""
+def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algorithm,
+           moments=None):
+    """Fill `y`, and `moments` unless it is None."""
     fields = windows(x, w.shape[2:], stride, padding, dilation, y.shape[2:])
     for c, oc in _groups(x.shape[1], w.shape[0], groups):
         # (OCg, C KH KW) times (C KH KW, N OH OW) -> (OCg, N, OH, OW)
@@ -50,6 +53,14 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
         y += residual
     if relu:
         np.maximum(y, 0, out=y)
+    if moments is not None:
+        fill_moments(y, moments)
+
+
+def fill_moments(y, moments):
+    """Fill `moments` with mean and variance of the channels of `y`, by sums in float64."""
+    moments[0] = y.mean(axis=(0, 2, 3), dtype=np.float64)
+    moments[1] = np.square(y - moments[0][:, None, None]).mean(axis=(0, 2, 3), dtype=np.float64)
 
 
 def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm):

@@ -28,8 +28,11 @@ cdef int multiply(fd_gemm_args *args, fd_dtype dtype) except -1:
     cdef Py_ssize_t itemsize = 8 if dtype == FD_FLOAT64 else 4, panels
     cdef double work = <double> args.M * args.N * (args.K / 4 + 1)  # a multiply-add costs little
     args.packed = NULL
-    args.stream = streams(args.M * args.N, dtype)
+    # What is summed up next had better stay in the cache.
+    args.stream = args.moments == NULL and streams(args.M * args.N, dtype)
     cut(args, itemsize, threads_for(work))
+    if args.moments != NULL:
+        open_slots(args.moments, args.grid_m)
     if (args.grid_n == 1 and args.grid_m > 1
             and not fd_b_lies_ready(args, ceil_div(args.M, args.grid_m), itemsize)):
         panels = panel_items(args.N, itemsize)
@@ -73,7 +76,7 @@ def gemm(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
     args.b = matrix(b, dtype, rows, columns, &args.b_row)
     args.bias = optional1(bias, dtype, args.N)
     args.out = matrix(out, dtype, args.M, args.N, &args.out_row)
-    args.gate = NULL
+    args.moments, args.gate = NULL, NULL
     if gate is not None:
         args.gate = matrix(gate, dtype, args.M, args.N, &args.gate_row)
     args.start = args.out if args.beta != 0 else NULL

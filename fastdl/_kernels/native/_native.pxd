@@ -8,7 +8,8 @@ cdef extern from "fastdl_native.h" nogil:
         FD_FLOAT64
 
     enum fd_kernel:
-        FD_copy_maps, FD_copy_matrix, FD_add, FD_column_sums
+        FD_copy_maps, FD_copy_matrix, FD_add, FD_multiply_elements, FD_column_sums, FD_moments
+        FD_scale_maps, FD_scale_maps_backward
         FD_gemm, FD_gemm_pack
         FD_im2col, FD_col2im
         FD_conv2d_pack, FD_conv2d
@@ -24,9 +25,14 @@ cdef extern from "fastdl_native.h" nogil:
         FD_global_max_pool2d, FD_global_max_pool2d_backward
         FD_batch_norm_by_channels, FD_batch_norm_guess, FD_batch_norm_sums, FD_batch_norm_finish
         FD_batch_norm_map
+        FD_group_norm, FD_group_norm_backward, FD_group_norm_backward_weight
+        FD_local_response_norm, FD_local_response_norm_backward
         FD_relu, FD_relu_backward, FD_relu6, FD_relu6_backward
         FD_leaky_relu, FD_leaky_relu_backward
         FD_sigmoid, FD_sigmoid_backward, FD_tanh, FD_tanh_backward
+        FD_silu, FD_silu_backward, FD_hardsigmoid, FD_hardsigmoid_backward
+        FD_hardswish, FD_hardswish_backward
+        FD_gelu, FD_gelu_backward, FD_gelu_tanh, FD_gelu_tanh_backward
         FD_softmax, FD_softmax_backward
         FD_softmax_cross_entropy, FD_softmax_cross_entropy_backward
         FD_softmax_cross_entropy_with_gradient
@@ -42,6 +48,14 @@ cdef extern from "fastdl_native.h" nogil:
     ctypedef struct fd_window:
         Py_ssize_t N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW
 
+    enum:
+        FD_MOMENTS_ROWS
+
+    ctypedef struct fd_moments_args:
+        Py_ssize_t C, n_slots
+        double *slots
+        void *moments
+
     ctypedef struct fd_gemm_args:
         const void *a
         const void *b
@@ -53,6 +67,7 @@ cdef extern from "fastdl_native.h" nogil:
         bint trans_a, trans_b, relu, stream
         double alpha, beta
         void *packed
+        fd_moments_args *moments
         Py_ssize_t grid_m, grid_n
 
     bint fd_b_lies_ready(const fd_gemm_args *args, Py_ssize_t rows, size_t itemsize)
@@ -79,6 +94,7 @@ cdef extern from "fastdl_native.h" nogil:
         Py_ssize_t OC, groups
         bint channels_last, relu
         void *packed
+        fd_moments_args *moments
         Py_ssize_t together, row_parts, column_parts, dw_parts, channel_parts
 
     enum:
@@ -115,6 +131,7 @@ cdef extern from "fastdl_native.h" nogil:
         void *dw
         void *db
         bint channels_last, relu, turned
+        fd_moments_args *moments
         void *filters
         Py_ssize_t together, row_parts, column_parts
         void *x_tiles
@@ -164,7 +181,37 @@ cdef extern from "fastdl_native.h" nogil:
         double momentum, eps
         Py_ssize_t parts
         double *sums
+        const void *moments
         bint stream
+
+    ctypedef struct fd_group_norm_args:
+        Py_ssize_t N, G, K, L
+        const void *x
+        const void *dy
+        const void *weight
+        const void *bias
+        void *y
+        void *dx
+        void *dw
+        void *db
+        void *mean
+        void *rstd
+        double eps
+
+    enum:
+        FD_GROUP_BLOCK
+
+    ctypedef struct fd_lrn_args:
+        Py_ssize_t C, L, size
+        const void *x
+        const void *dy
+        void *y
+        void *base
+        void *dx
+        double alpha, beta, k
+
+    enum:
+        FD_LRN_BLOCK
 
     ctypedef struct fd_activation_args:
         const void *x
@@ -195,6 +242,19 @@ cdef extern from "fastdl_native.h" nogil:
         Py_ssize_t rows, columns, x_row, y_row
         bint stream
         Py_ssize_t parts
+
+    ctypedef struct fd_scale_args:
+        const void *x
+        const void *s
+        const void *dy
+        void *y
+        void *ds
+        Py_ssize_t N, C, L
+        bint channels_last, stream
+        Py_ssize_t parts
+
+    enum:
+        FD_SCALE_BLOCK
 
     ctypedef struct fd_loss_args:
         Py_ssize_t columns
@@ -296,6 +356,7 @@ cdef bint streams(Py_ssize_t size, fd_dtype dtype) noexcept nogil
 
 # Memory that all threads of the next runs may use, until this thread asks again (packed weights).
 cdef void *shared_scratch(size_t bytes) except NULL
+cdef int open_slots(fd_moments_args *args, Py_ssize_t slots) except -1
 
 # Run the kernel over [0, items), split over as many threads as `work` is worth.
 cdef int run(fd_kernel kernel, fd_dtype dtype, const void *args, Py_ssize_t items,

@@ -3,6 +3,8 @@
 import os
 
 cimport numpy as cnp
+from libc.string cimport memset
+
 from ._native cimport *
 
 from ...errors import ArgumentError
@@ -20,6 +22,7 @@ cdef extern from "fastdl_native.h" nogil:
     bint fd_streams(double bytes)
     int fd_keep_freed_memory()
     void *fd_shared_scratch(size_t bytes)
+    void *fd_slots_scratch(size_t bytes)
     int fd_run(fd_body body, const void *args, Py_ssize_t items, int threads)
 
 cnp.import_array()
@@ -179,6 +182,16 @@ cdef void *shared_scratch(size_t bytes) except NULL:
     if memory == NULL:
         raise MemoryError(f"native kernel: no memory for {bytes} bytes of shared scratch")
     return memory
+
+
+cdef int open_slots(fd_moments_args *args, Py_ssize_t slots) except -1:
+    """Empty slots, so many of them, for the kernels that are given `args` next."""
+    cdef size_t bytes = slots * FD_MOMENTS_ROWS * args.C * sizeof(double)
+    cdef void *memory = fd_slots_scratch(bytes)
+    if memory == NULL:
+        raise MemoryError(f"native kernel: no memory for {bytes} bytes of sums")
+    args.n_slots, args.slots = slots, <double *> memset(memory, 0, bytes)
+    return 0
 
 
 cdef int run(fd_kernel kernel, fd_dtype dtype, const void *args, Py_ssize_t items,

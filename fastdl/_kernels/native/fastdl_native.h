@@ -62,6 +62,9 @@ void *fd_maps_scratch(size_t bytes);
  * calling thread asks again. NULL when there is no memory. */
 void *fd_shared_scratch(size_t bytes);
 
+/* The same once more, for what several runs add to: the slots of `fd_moments_args`. */
+void *fd_slots_scratch(size_t bytes);
+
 /* Whether a result of so many bytes, of which a kernel reads nothing, is better written past the
  * caches (`stream` in its arguments): whoever reads it next would not find it there anyway. */
 int fd_streams(double bytes);
@@ -77,6 +80,15 @@ typedef struct {
     ptrdiff_t N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW;
 } fd_window;
 
+/* Mean and variance of what a convolution writes (kernel_moments.h); its items fill the slots. */
+enum { FD_MOMENTS_ROWS = 4 };
+
+typedef struct {
+    ptrdiff_t C, n_slots;
+    double *slots;                      /* (n_slots, FD_MOMENTS_ROWS, C), zeros before */
+    void *moments;                      /* (2, C): mean, variance */
+} fd_moments_args;
+
 typedef struct {
     const void *a, *b, *bias;
     const void *start;                  /* NULL, or added: `out` as it was, or what lies alike */
@@ -88,6 +100,7 @@ typedef struct {
     int stream;                         /* `out` past the caches */
     double alpha, beta;                 /* of the product, and of `out` where that is `start` */
     void *packed;                       /* room for all of b in panels, or NULL */
+    fd_moments_args *moments;           /* of the columns of `out`, or NULL; slots: rows of cells */
     ptrdiff_t grid_m, grid_n;           /* items: cells of this grid over `out` */
 } fd_gemm_args;
 
@@ -116,6 +129,7 @@ typedef struct {
     ptrdiff_t OC, groups;
     int channels_last, relu;
     void *packed;                       /* room for the filters in panels */
+    fd_moments_args *moments;           /* of y, or NULL; one group, channels-last */
     ptrdiff_t together;                 /* images that make one item */
     ptrdiff_t row_parts, column_parts;  /* how the outputs of an image are cut into items */
     ptrdiff_t dw_parts, channel_parts;  /* sums of dw made apart; how its OC are cut */
@@ -135,7 +149,8 @@ typedef struct {
     const void *argmax;                 /* as above, of dy, or of x where that is a gradient */
     void *y, *dw, *db;
     int channels_last, relu;
-    int turned;                         /* w is (C, OC, taps, taps), and these are taken backwards */
+    int turned;                         /* w is (C, OC, taps, taps), its taps are taken backwards */
+    fd_moments_args *moments;           /* of y, or NULL; channels-last */
     void *filters;                      /* room for the transformed filters */
     ptrdiff_t together, row_parts, column_parts;        /* how the outputs are cut into cells */
     void *x_tiles, *dy_tiles;           /* room for the transformed tiles of `cells` cells */
@@ -198,6 +213,7 @@ typedef struct {
     double momentum, eps;
     ptrdiff_t parts;                    /* the sums of each part of the batch: (parts, 2, C) */
     double *sums;
+    const void *moments;                /* NULL, or (2, C): mean and variance of x, in place of sums */
     int stream;                         /* y or dx past the caches */
 } fd_norm_args;
 
@@ -209,6 +225,25 @@ typedef struct {
 } fd_sums_args;
 
 enum { FD_SUMS_BLOCK = 256 };           /* columns; the last block may have fewer */
+
+/* Images of G groups, each of K channels of L positions. */
+typedef struct {
+    ptrdiff_t N, G, K, L;
+    const void *x, *dy, *weight, *bias;
+    void *y, *dx, *dw, *db, *mean, *rstd;       /* the last two (N, G) */
+    double eps;
+} fd_group_norm_args;
+
+#define FD_GROUP_BLOCK 64               /* channels of one position that are an item */
+
+typedef struct {
+    ptrdiff_t C, L, size;               /* size: of the neighbourhood */
+    const void *x, *dy;
+    void *y, *base, *dx;                /* base: what is taken to a power; NULL if it is not kept */
+    double alpha, beta, k;
+} fd_lrn_args;
+
+#define FD_LRN_BLOCK 64                 /* pixels that are an item */
 
 /* From planes (N, C, L) to pixels (N, L, C), or from those to planes. */
 typedef struct {
@@ -235,6 +270,17 @@ typedef struct {
     double slope;                       /* leaky ReLU only */
     int stream;                         /* y past the caches; not softmax */
 } fd_activation_args;
+
+/* Maps (N, C, L), or (N, L, C) in memory, times a factor for each map. */
+typedef struct {
+    const void *x, *s, *dy;
+    void *y, *ds;                       /* y, or dx */
+    ptrdiff_t N, C, L;
+    int channels_last, stream;          /* y past the caches */
+    ptrdiff_t parts;                    /* of the pixels of an image, channels-last */
+} fd_scale_args;
+
+#define FD_SCALE_BLOCK 64               /* channels that are an item on the way back */
 
 typedef struct {
     ptrdiff_t columns;

@@ -1,4 +1,4 @@
-/* Activations, and sums of two arrays, elementwise; softmax by rows. Items: elements, or rows. */
+/* Activations, and sums and products of two arrays, elementwise; softmax by rows. Items: elements, or rows. */
 
 /* A kernel that maps vectors of x, and of dy where it needs them, to y. */
 #define ELEMENTWISE(name, formula)                                                                \
@@ -29,6 +29,44 @@
     }
 #define SIX ((V){0} + 6)
 
+/* GELU and its gradient: x Phi(x), and Phi(x) + x Phi'(x). */
+FD_INLINE V K(gelu_of_vector)(V x)
+{
+    V bell;
+    return x * K(normal_distribution)(x, &bell);
+}
+
+FD_INLINE V K(gelu_slope)(V x)
+{
+    V bell, distribution = K(normal_distribution)(x, &bell);
+    return distribution + x * bell * (T)0.3989422804014326779;
+}
+
+/* What GELU's approximation takes the logistic function of: sqrt(8 / pi) (x + 0.044715 x^3). */
+FD_INLINE V K(gelu_bend)(V x) { return x * (T)1.595769121605730711 * (1 + x * x * (T)0.044715); }
+
+FD_INLINE V K(gelu_tanh_slope)(V x)
+{
+    V y = K(logistic)(K(gelu_bend)(x));
+    V bend_slope = (T)1.595769121605730711 * (1 + x * x * (T)0.134145);
+    return y * (1 + x * (1 - y) * bend_slope);
+}
+
+FD_INLINE V K(silu_slope)(V x)
+{
+    V y = K(logistic)(x);
+    return y * (1 + x * (1 - y));
+}
+
+/* A ramp from 0 at -3 to 1 at 3. */
+FD_INLINE V K(ramp)(V x) { return K(gated)(x + 3, K(select)((K(ivec))(x >= 3), SIX, x + 3)) / 6; }
+
+FD_INLINE V K(hardswish_slope)(V x)
+{
+    V slope = K(select)((K(ivec))(x >= 3), (V){0} + 1, x / 3 + (T)0.5);
+    return K(gated)(x + 3, slope);
+}
+
 ELEMENTWISE(relu, K(gated)(x, x))
 ELEMENTWISE(relu_backward, K(gated)(x, dy))
 ELEMENTWISE(relu6, K(gated)(x, K(select)((K(ivec))(x >= 6), SIX, x)))
@@ -39,7 +77,18 @@ ELEMENTWISE(sigmoid, K(logistic)(x))
 ELEMENTWISE(sigmoid_backward, dy * x * (1 - x))
 ELEMENTWISE(tanh, K(hyperbolic_tangent)(x))
 ELEMENTWISE(tanh_backward, dy * (1 - x * x))
+ELEMENTWISE(silu, x * K(logistic)(x))
+ELEMENTWISE(silu_backward, dy * K(silu_slope)(x))
+ELEMENTWISE(hardsigmoid, K(ramp)(x))
+ELEMENTWISE(hardsigmoid_backward, K(gated)(x, K(select)((K(ivec))(x >= 1), (V){0}, dy / 6)))
+ELEMENTWISE(hardswish, x * K(ramp)(x))
+ELEMENTWISE(hardswish_backward, dy * K(hardswish_slope)(x))
+ELEMENTWISE(gelu, K(gelu_of_vector)(x))
+ELEMENTWISE(gelu_backward, dy * K(gelu_slope)(x))
+ELEMENTWISE(gelu_tanh, x * K(logistic)(K(gelu_bend)(x)))
+ELEMENTWISE(gelu_tanh_backward, dy * K(gelu_tanh_slope)(x))
 ELEMENTWISE(add, x + dy)
+ELEMENTWISE(multiply_elements, x * dy)
 #undef ELEMENTWISE
 #undef SIX
 

@@ -511,6 +511,10 @@ static void K(batch_norm_finish)(const void *p, ptrdiff_t begin, ptrdiff_t end)
             sum += args->sums[part * 2 * args->C + c];
             product += args->sums[(part * 2 + 1) * args->C + c];
         }
+        if (args->moments) {            /* as the sums would have been, about the mean itself */
+            ((T *)args->mean)[c] = ((const T *)args->moments)[c];
+            product = (double)((const T *)args->moments)[args->C + c] * (double)(args->N * args->L);
+        }
         K(norm_finish)(args, c, sum, product);
     }
 }

@@ -269,6 +269,10 @@ static void K(correlate_items)(const fd_conv_args *args, K(correlation) job, con
             K(correlate_to_few)(&group, n, images, rows, columns);
         else
             K(correlate)(&group, n, images, rows, columns);
+        if (args->moments)              /* whole rows, or a part of one: pixels that follow each other */
+            K(take_moments)(args->moments, item, K(at)(&job.out, n, rows.begin, columns.begin, 0),
+                            images * (rows.end - rows.begin) * (columns.end - columns.begin),
+                            job.out.pixel, (fd_range){0, job.oc});
     }
 }
 

@@ -1,6 +1,6 @@
-/* Convolution with a 2 x 2 max-pool behind it, channels-last: some images at a time, whose maps between
- * the two stay in a core's cache and are never stored. On the way back the convolution's gradients are
- * laid out from those of the pool (K(lay_unpooled)). */
+/* Convolution with a 2 x 2 max-pool behind it, channels-last: some images at a time, whose maps
+ * between the two stay in a core's cache and are never stored. On the way back the convolution's
+ * gradients are laid out from those of the pool (K(lay_unpooled)). */
 
 static void K(conv_images)(const fd_conv_pool_args *args, ptrdiff_t n, ptrdiff_t images, T *y)
 {

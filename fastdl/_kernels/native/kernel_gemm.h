@@ -87,8 +87,8 @@ static void K(find_panel)(K(matrix) b, ptrdiff_t columns, ptrdiff_t kb, int read
         K(pack)(b.at, b.column, b.row, columns, kb, space);
 }
 
-static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range columns, T *space_a,
-                         T *space_b)
+static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range columns, ptrdiff_t slot,
+                         T *space_a, T *space_b)
 {
     K(matrix) a = {args->a, args->trans_a ? 1 : args->a_row, args->trans_a ? args->a_row : 1};
     K(matrix) b = {args->b, args->trans_b ? 1 : args->b_row, args->trans_b ? args->b_row : 1};
@@ -155,6 +155,9 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                     K(multiply)(&p, block.column == 1 ? K(APART) : K(ADJACENT), mb,
                                 panel.end - panel.begin);
                 }
+                if (args->moments && k + kb == args->K)
+                    K(take_moments)(args->moments, slot, out - columns.begin + i * args->out_row, mb,
+                                    args->out_row, (fd_range){columns.begin + j, columns.begin + j + nb});
             }
             k += kb;
         } while (k < args->K);
@@ -171,6 +174,6 @@ static void K(gemm)(const void *p, ptrdiff_t begin, ptrdiff_t end)
         fd_range rows = fd_part(args->M, 1, args->grid_m, cell / args->grid_n);
         fd_range columns = fd_part(args->N, K(NR), args->grid_n, cell % args->grid_n);
         if (rows.begin < rows.end && columns.begin < columns.end)
-            K(gemm_cell)(args, rows, columns, space, space + K(PACKED_A));
+            K(gemm_cell)(args, rows, columns, cell / args->grid_n, space, space + K(PACKED_A));
     }
 }

@@ -56,12 +56,6 @@ static const fd_parameter *parameter_of(const fd_optimizer_args *args, ptrdiff_t
     }
 #define ROOT(v) K(root)(v)
 
-#ifdef FD_IS_DOUBLE
-static inline T K(root)(T v) { return sqrt(v); }
-#else
-static inline T K(root)(T v) { return sqrtf(v); }
-#endif
-
 UPDATE(sgd_update, w -= lr * g;)
 
 UPDATE(momentum_update,

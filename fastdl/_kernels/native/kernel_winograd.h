@@ -438,11 +438,25 @@ static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
     if (!args->channels_last) K(scatter_cell)(&y, cell, OC, &target);
 }
 
+static void K(take_moments_of_cell)(const fd_winograd_args *args, ptrdiff_t item,
+                                    const K(cell) *cell)
+{
+    K(maps) y = K(maps_of)(args->y, args->OC, args->OH, args->OW, args->channels_last);
+    for (ptrdiff_t n = 0; n < cell->images; n++)
+        for (ptrdiff_t h = cell->rows.begin; h < cell->rows.end; h++)
+            K(take_moments)(args->moments, item, K(at)(&y, cell->n + n, h, cell->columns.begin, 0),
+                            cell->columns.end - cell->columns.begin, y.pixel,
+                            (fd_range){0, args->OC});
+}
+
 /* Items: cells, which are (images, part of the rows, part of the columns). */
 static void K(winograd)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
+    const fd_winograd_args *args = p;
     for (ptrdiff_t item = begin; item < end; item++) {
         K(cell) cell = K(cell_of)(p, item);
-        if (cell.tiles) K(winograd_cell)(p, &cell);
+        if (!cell.tiles) continue;
+        K(winograd_cell)(p, &cell);
+        if (args->moments) K(take_moments_of_cell)(args, item, &cell);
     }
 }

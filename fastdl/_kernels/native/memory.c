@@ -18,7 +18,7 @@
 #endif
 
 /* ---- each thread's blocks of memory, freed when it ends ---- */
-enum { OWN, MAPS, SHARED, BLOCKS };
+enum { OWN, MAPS, SHARED, SLOTS, BLOCKS };
 
 typedef struct {
     void *memory;
@@ -111,6 +111,8 @@ void *fd_scratch(size_t bytes) { return for_kernel(OWN, bytes); }
 void *fd_maps_scratch(size_t bytes) { return for_kernel(MAPS, bytes); }
 
 void *fd_shared_scratch(size_t bytes) { return grown(SHARED, bytes); }
+
+void *fd_slots_scratch(size_t bytes) { return grown(SLOTS, bytes); }
 
 int fd_scratch_refused(void)
 {

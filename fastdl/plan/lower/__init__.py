@@ -1,7 +1,18 @@
 """One rule for each family of layers: how it becomes kernel calls, and what fuses with it."""
 
 from ...layers.layer import Layer
-from . import activation, conv, dropout, join, linear, norm, pool, shape  # noqa: F401 - register
+from . import (  # noqa: F401 - register
+    activation,
+    conv,
+    dropout,
+    join,
+    linear,
+    norm,
+    pool,
+    regularization,
+    shape,
+    stochastic,
+)
 from .any import AnyLayer
 from .loss import LossRule, loss_rule
 from .rule import Rule, known

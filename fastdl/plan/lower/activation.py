@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...layers.activation import LeakyReLU, ReLU, ReLU6, Sigmoid, Tanh
+from ...layers.activation import (
+    GELU,
+    Hardsigmoid,
+    Hardswish,
+    LeakyReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Tanh,
+)
 from ...layers.layer import Layer
 from ..value import Value
 from .rule import Rule, lowers
 
-# For each layer: its kernel, whether the way back reads the output (or the input), the options.
+# For each layer: its kernel, whether the way back reads the output (or the input), the options
+# (GELU's is in the kernel's name).
 _KERNELS: dict[type[Layer], tuple[str, bool, Any]] = {
     ReLU: ("relu", True, lambda layer: ()),
     ReLU6: ("relu6", True, lambda layer: ()),
     LeakyReLU: ("leaky_relu", False, lambda layer: (float(layer.negative_slope),)),
     Sigmoid: ("sigmoid", True, lambda layer: ()),
     Tanh: ("tanh", True, lambda layer: ()),
+    SiLU: ("silu", False, lambda layer: ()),
+    Hardsigmoid: ("hardsigmoid", True, lambda layer: ()),
+    Hardswish: ("hardswish", False, lambda layer: ()),
+    GELU: ("gelu", False, lambda layer: ()),
 }
 
 
@@ -27,6 +42,8 @@ class ActivationRule(Rule):
         plan, x, layer = self.plan, self.sources[0], self.layer
         self.kernel, from_output, options = _KERNELS[type(layer)]
         self.options = options(layer)
+        if type(layer) is GELU and layer.approximate == "tanh":
+            self.kernel = "gelu_tanh"
         y = plan.new(x.shape, like=x)
         plan.call(self.kernel, x.flat(), y.flat(), *self.options)
         self.saved = y if from_output else x

@@ -1,5 +1,7 @@
-"""Convolution, with a residual, a ReLU and a max-pool behind it; in inference also with batch norm,
-folded."""
+"""Convolution, with a residual, a ReLU and a max-pool behind it.
+
+In inference a batch norm is folded into the filters.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from ...layers.layer import Layer
 from ...layers.norm import BatchNorm2d
 from ...layers.pool import MaxPool2d
 from ...ops.conv import checked, conv_algorithm, conv_kernel, conv_method
+from ...ops.pad import Sides, checked_sides, fold_into, pad_into, padded_shape
 from ..value import Value
 from .pool import MaxPooling
 from .rule import Rule, fusions, lowers
@@ -31,6 +34,8 @@ BETWEEN = 1 << 18       # bytes of an image between convolution and pool, for th
 class ConvRule(Rule):
     """One kernel for each pass. The gradient of the first layer's input is left out."""
 
+    sides: Sides | None
+
     @classmethod
     def followers(cls, plan: Planner, layer: Layer) -> Iterable[type[Layer]]:
         return (*([] if plan.training else [BatchNorm2d]), Add, ReLU, MaxPool2d)
@@ -41,10 +46,9 @@ class ConvRule(Rule):
 
     def forward(self) -> Value:
         plan, layer = self.plan, self.layer
-        self.x = plan.inner(self.sources[0])
+        self.x = self.surrounded(plan.inner(self.sources[0]))
         self.weight = plan.parameter(layer, "weight")
-        self.window, shape = checked("conv2d", self.x, self.weight, layer.stride, layer.padding,
-                                     layer.dilation, layer.groups)
+        self.window, shape = checked("conv2d", self.x, self.weight, *layer.window)
         self.algorithm = conv_algorithm("conv2d", None, self.x, self.weight, self.window)
         self.flops = 2.0 * np.prod(shape) * np.prod(self.weight.shape[1:])
         w, b = self.weight, None
@@ -55,17 +59,21 @@ class ConvRule(Rule):
         y = self.y = plan.new_maps(shape, self.x)
         residual = self.residual_like(y)
         relu = self.fused(ReLU) is not None
-        pool = self.fused(MaxPool2d)
-        self.pooling = None if pool is None else MaxPooling(plan, pool.layer, y)
-        self.one_kernel = None if self.pooling is None else self.find_one_kernel(self.pooling)
+        self.pooling = self.one_kernel = moments = None
+        if (pool := self.fused(MaxPool2d)) is not None:
+            self.pooling = MaxPooling(plan, cast(MaxPool2d, pool.layer), y)
+            self.one_kernel = self.find_one_kernel(self.pooling)
+        # Of several groups, or by im2col, they would be taken in a pass of their own.
+        elif y.channels_last and layer.groups == 1 and self.algorithm != "im2col":
+            moments = plan.add_moments(self.tail, y.shape[1])
         if self.pooling and self.one_kernel:
             plan.run("conv2d_max_pool2d", self.one_kernel, self.x, w, b, self.pooling.y,
                      self.pooling.argmax, *self.window[:3], relu, self.algorithm,
                      flops=self.flops, notes=self.method("conv2d", self.notes(b)))
             return self.pooling.y
         plan.run("conv2d", conv_kernel("conv2d", plan.like, self.algorithm, None), self.x, w, b,
-                 residual, y, *self.window, relu, self.algorithm, flops=self.flops,
-                 notes=self.method("conv2d", self.notes(b)))
+                 residual, y, *self.window, relu, self.algorithm, moments, flops=self.flops,
+                 notes=self.method("conv2d", self.notes(b, moments)))
         return self.pooling.forward() if self.pooling else y
 
     def find_one_kernel(self, pooling: MaxPooling) -> Callable[..., Any] | None:
@@ -99,13 +107,28 @@ class ConvRule(Rule):
                      self.algorithm, *pooled, flops=self.flops,
                      notes=self.method("conv2d_backward_weight"))
         if plan.needs(source):
-            dx, others = plan.new(self.x.shape, like=self.x), plan.take_gradient(source, self.x)
-            gate = self.x if plan.closes(source) else None
+            dx, others, gate = plan.new(self.x.shape, like=self.x), None, None
+            if self.sides is None:
+                others = plan.take_gradient(source, self.x)
+                gate = self.x if plan.closes(source) else None
             kernel = conv_kernel("conv2d_backward_input", plan.like, self.algorithm, None)
             plan.run("conv2d_backward_input", kernel, dy, self.weight, others, gate, dx,
                      *self.window, self.algorithm, *pooled, flops=self.flops,
                      notes=self.method("conv2d_backward_input", fusions(sum=others, ReLU=gate)))
+            if self.sides is not None:
+                whole, dx = dx, plan.new(plan.value_of(source).shape, like=dx)
+                plan.run("fold padding", fold_into, whole, dx, self.sides, layer.padding_mode)
             plan.give(source, dx)
+
+    def surrounded(self, x: Value) -> Value:
+        """The input with its padding, where that is no zeros; `sides` says how much."""
+        plan, layer, self.sides = self.plan, self.layer, None
+        if layer.around is None:
+            return x
+        self.sides = checked_sides("conv2d", x, layer.around, layer.padding_mode)
+        y = plan.new(padded_shape(x.shape, self.sides), like=x)
+        plan.run("pad", pad_into, x, y, self.sides, layer.padding_mode, 0.0)
+        return y
 
     def method(self, kernel: str, fused: str = "") -> str:
         """How the kernel computes, and what is fused into it."""

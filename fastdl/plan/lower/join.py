@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from ...errors import ShapeError
 from ...layers.join import Add, Concat, Mean, Multiply
-from ...ops.join import checked_axis, rows_before
+from ...ops.join import checked_axis, factors_of_maps, product_shape, rows_before, summed_to
 from ..value import Value
 from .rule import Rule, lowers
 
@@ -68,23 +69,48 @@ class MeanRule(_JoinRule):
 
 
 @lowers(Multiply)
-class MultiplyRule(_JoinRule):
-    """The gradient of each input is dy times the other."""
+class MultiplyRule(Rule):
+    """The gradient of each input is dy times the other, summed where that was broadcast."""
 
     def forward(self) -> Value:
-        self.factors = self.inputs()
-        a, b = self.factors
-        y = self.plan.new(a.shape, like=a)
-        self.plan.run("multiply", _multiply, a.flat(), b.flat(), y.flat())
+        plan, (a, b) = self.plan, self.sources
+        shape = product_shape(a.shape, b.shape)
+        self.swapped = a.shape != shape or factors_of_maps(b, a)
+        a, b = (b, a) if self.swapped else (a, b)
+        self.same, self.by_map = a.shape == b.shape, factors_of_maps(a, b)
+        if self.same:
+            b = plan.laid_out(b, a.channels_last)
+        y = plan.new(shape, like=a)
+        self.factors = a, b
+        if self.same:
+            plan.call("multiply", a.flat(), b.flat(), y.flat())
+        elif self.by_map:
+            plan.call("scale_maps", _by_map(a), b.reshaped(*b.shape[:2]), _by_map(y))
+        else:
+            plan.run("multiply", _multiply, a, b, y)
         return y
 
     def backward(self, dy: Value) -> None:
-        dy = self.plan.laid_out(dy, self.factors[0].channels_last)
-        for source, other in zip(self.head.inputs, reversed(self.factors), strict=True):
-            if self.plan.needs(source):
-                dx = self.plan.new(dy.shape, like=dy)
-                self.plan.run("multiply", _multiply, dy.flat(), other.flat(), dx.flat())
-                self.plan.give(source, dx)
+        plan, (a, b) = self.plan, self.factors
+        sources = self.head.inputs[::-1] if self.swapped else self.head.inputs
+        dy = plan.laid_out(dy, a.channels_last)
+        if self.by_map:
+            da, db = plan.new(a.shape, like=a), plan.new(b.shape)
+            plan.call("scale_maps_backward", _by_map(dy), _by_map(a), b.reshaped(*b.shape[:2]),
+                      _by_map(da), db.reshaped(*b.shape[:2]))
+            for source, dx in zip(sources, (da, db), strict=True):
+                if plan.needs(source):
+                    plan.give(source, dx)
+            return
+        for source, x, other in zip(sources, (a, b), (b, a), strict=True):
+            if not plan.needs(source):
+                continue
+            dx = plan.new(x.shape, like=x)
+            if self.same:
+                plan.call("multiply", dy.flat(), other.flat(), dx.flat())
+            else:
+                plan.run("multiply", _multiply_and_sum, dy, other, dx)
+            plan.give(source, dx)
 
 
 @lowers(Concat)
@@ -130,5 +156,14 @@ def _divide(x, count, y):
     np.divide(x, count, out=y)
 
 
+def _by_map(x: Value) -> Value:
+    """Feature maps as (N, C, L)."""
+    return x.reshaped(*x.shape[:2], math.prod(x.shape[2:]))
+
+
 def _multiply(a, b, y):
     np.multiply(a, b, out=y)
+
+
+def _multiply_and_sum(dy, other, dx):
+    dx[...] = summed_to(dy * other, dx.shape)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...layers.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from ...layers.pool import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    GlobalAvgPool2d,
+    GlobalMaxPool2d,
+    MaxPool2d,
+)
 from ...ops.pool import argmax_dtype, checked_window, expect_cells
+from ...ops.resize import adaptive_size, plain_window, stretches, through, transposed
 from ..value import Value
 from .rule import Rule, fusions, lowers
 
@@ -99,4 +106,38 @@ class GlobalPoolRule(Rule):
         dy = plan.laid_out(dy, x.channels_last)
         dx = plan.new(x.shape, like=x)
         plan.call(f"{self.name}_backward", dy, *self.argmax, dx)
+        plan.give(source, dx)
+
+
+@lowers(AdaptiveAvgPool2d)
+class AdaptiveAvgPoolRule(Rule):
+    """The kernel of global or of ordinary pooling where that does the same, else matrices."""
+
+    def forward(self) -> Value:
+        plan, x = self.plan, self.sources[0]
+        expect_cells("adaptive_avg_pool", "x", x.shape)
+        sizes = adaptive_size("adaptive_avg_pool", x, self.layer.output_size)
+        y = plan.new((*x.shape[:2], *sizes), like=x)
+        window = plain_window(x.shape[2:], sizes)
+        self.kernel: str = ""
+        self.options: tuple[Any, ...] = ()
+        if sizes == (1, 1):
+            self.kernel = "global_avg_pool2d"
+        elif window is not None:
+            self.kernel, self.options = "avg_pool2d", (window, window, (0, 0), True)
+        if self.kernel:
+            plan.call(self.kernel, x, y, *self.options)
+        else:
+            self.matrices = stretches(x.shape[2:], sizes)
+            plan.run("resize", through, x, tuple(self.matrices), y)
+        return y
+
+    def backward(self, dy: Value) -> None:
+        plan, (source,), x = self.plan, self.head.inputs, self.sources[0]
+        dy = plan.laid_out(dy, x.channels_last)
+        dx = plan.new(x.shape, like=x)
+        if self.kernel:
+            plan.call(f"{self.kernel}_backward", dy, dx, *self.options)
+        else:
+            plan.run("resize", through, dy, tuple(transposed(self.matrices)), dx)
         plan.give(source, dx)

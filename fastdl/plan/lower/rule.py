@@ -52,10 +52,20 @@ class Rule:
         """Whether this very layer can, being of one of these kinds."""
         return True
 
+    @classmethod
+    def takes(cls, layer: Layer) -> bool:
+        """Whether it lowers this very layer; if not, the layer is called as it is."""
+        return True
+
     @property
     def ends_in_relu(self) -> bool:
         """Whether its output is a ReLU's, whose backward pass a reader may take over."""
         return self.fused(ReLU) is not None
+
+    @property
+    def wants_moments(self) -> bool:
+        """Whether it needs mean and variance of its input, which the input's maker may know."""
+        return False
 
     @property
     def is_view(self) -> bool:
@@ -91,10 +101,10 @@ class Rule:
             raise ShapeError(f"add: shapes differ: {y.shape}, {value.shape}")
         return self.plan.laid_out(value, y.channels_last)
 
-    def notes(self, bias: Value | None = None) -> str:
+    def notes(self, bias: Value | None = None, moments: Value | None = None) -> str:
         """What is fused into the forward pass, in words."""
         return fusions(bias=bias, residual=self.fused(Add), ReLU=self.fused(ReLU),
-                       ReLU6=self.fused(ReLU6), pool=self.fused(MaxPool2d))
+                       ReLU6=self.fused(ReLU6), pool=self.fused(MaxPool2d), moments=moments)
 
     def forward(self) -> Value:
         """Add the steps of the forward pass."""
@@ -125,4 +135,5 @@ def lowers(*kinds: type[Layer]) -> Callable[[AnyRule], AnyRule]:
 
 def known(layer: Layer) -> type[Rule] | None:
     """The rule of a layer, if it has one of its own."""
-    return _rules.get(type(layer))
+    rule = _rules.get(type(layer))
+    return rule if rule is not None and rule.takes(layer) else None

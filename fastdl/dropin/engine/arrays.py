@@ -1,0 +1,54 @@
+"""Which dtype a layer computes in, and arrays of that dtype."""
+
+from typing import Any
+
+import numpy as np
+
+from ... import ops
+from ...ops._arrays import is_channels_last
+from .. import engine
+
+_KERNELS = "fd"                 # NumPy's characters for float32 and float64
+
+
+def kernel_dtype(*arrays: Any) -> np.dtype | None:
+    """What a kernel computes with these in; None where that is NumPy's business.
+
+    It is NumPy's for anything but real arrays, and for float16 among themselves.
+    """
+    for array in arrays:
+        if type(array) is not np.ndarray or array.dtype.kind not in "fiub":
+            return None
+    return _chosen(np.result_type(*arrays))
+
+
+def window_dtype(*arrays: Any) -> np.dtype | None:
+    """The same for convolution and pooling, which the course computes in float64 whatever comes."""
+    for array in arrays:
+        if type(array) is not np.ndarray or array.dtype.kind not in "fiub":
+            return None
+    return _chosen(np.dtype(np.float64))
+
+
+def _chosen(natural: np.dtype) -> np.dtype | None:
+    dtype = natural if engine.dtype is None else np.dtype(engine.dtype)
+    return dtype if dtype.char in _KERNELS else None
+
+
+def of_dtype(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """`array` itself, or a copy of that dtype and of the same layout in memory."""
+    return array if array.dtype == dtype else array.astype(dtype)
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """(N, ...) as (N, features), in the order that its shape says; a view if it can be."""
+    if x.ndim == 4 and is_channels_last(x) and x.dtype.char in _KERNELS:
+        x = ops.to_planes(x)
+    return x.reshape(x.shape[0], -1)
+
+
+def bias_vector(b: Any, size: int, dtype: np.dtype) -> np.ndarray | None:
+    """`b` as the (size,) that kernels add to each row; None for anything of another shape."""
+    if type(b) is np.ndarray and b.shape == (size,) and b.dtype.kind in "fiub":
+        return of_dtype(b, dtype)
+    return None

@@ -1,0 +1,1 @@
+"""The course material of the reports: what would stand on ``sys.path``."""

@@ -1,0 +1,1 @@
+"""The textbook's modules: what would stand on ``sys.path``."""

@@ -1,0 +1,1 @@
+"""As the course's package of this name: import its modules."""
