@@ -79,7 +79,7 @@ static inline K(ivec) K(argmax_at)(const K(maps) *maps, ptrdiff_t at)
     return K(widen)(copy);
 }
 
-/* What a pooled pixel hands on to the left and the right one of a row of its window; NULL: no place. */
+/* What a pooled pixel hands on to the left and the right one of a row of its window; NULL: to none. */
 static void K(unpool_pixel)(const K(maps) *maps, ptrdiff_t at, ptrdiff_t channels, INT number,
                             T *left, T *right)
 {
@@ -99,10 +99,10 @@ static void K(unpool_pixel)(const K(maps) *maps, ptrdiff_t at, ptrdiff_t channel
     }
 }
 
-/* The same as lay_strip, of maps that a pool follows: each of its gradients belongs to the one pixel of
- * a window that was the largest, the others get 0. */
-static void K(lay_unpooled)(const K(maps) *maps, ptrdiff_t n, const fd_strip *strip, ptrdiff_t first,
-                            ptrdiff_t channels, T *out)
+/* The same as lay_strip, of maps that a pool follows: each of its gradients belongs to the one pixel
+ * of a window that was the largest, the others get 0. */
+static void K(lay_unpooled)(const K(maps) *maps, ptrdiff_t n, const fd_strip *strip,
+                            ptrdiff_t first, ptrdiff_t channels, T *out)
 {
     fd_range inside = fd_inside(strip->columns, 1, strip->first_column, maps->W / 2 * 2);
     fd_range rows = fd_inside(strip->rows, 1, strip->first_row, maps->H / 2 * 2);

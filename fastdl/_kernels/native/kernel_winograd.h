@@ -117,8 +117,8 @@ FD_INLINE V K(ended)(const K(ending) *ending, V sum, ptrdiff_t at, ptrdiff_t cha
     return sum;
 }
 
-/* Along both axes, the columns first; `from` numbers become `to`. Those of the channels from `first`
- * on; `ending` may be NULL. */
+/* Along both axes, the columns first; `from` numbers become `to`. Of the channels from `first` on;
+ * `ending` may be NULL. */
 FD_INLINE void K(both_axes)(void (*line)(const V *, V *), int from, int to, const T *in,
                             ptrdiff_t in_row, ptrdiff_t in_column, T *out, ptrdiff_t out_row,
                             ptrdiff_t out_column, ptrdiff_t first, const K(ending) *ending)
@@ -240,8 +240,8 @@ static ptrdiff_t K(room_of_cell)(const K(cell) *cell, ptrdiff_t reach, const K(m
     return K(strip_size)(&strip) + K(strip_extra)(maps, channels);
 }
 
-/* Transform all tiles of a cell to out[point, tile, channel], `side` x `side` points that lie `point`
- * apart. */
+/* Transform all tiles of a cell to out[point, tile, channel], `side` x `side` points that lie
+ * `point` apart. */
 static void K(transform_cell)(const K(maps) *maps, ptrdiff_t channels, const K(cell) *cell,
                               ptrdiff_t reach, ptrdiff_t PH, ptrdiff_t PW,
                               K(transform) *transform, ptrdiff_t side, T *room, T *out,
