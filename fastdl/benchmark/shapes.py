@@ -60,7 +60,7 @@ class Conv(NamedTuple):
     @property
     def winograd(self) -> bool:
         """Whether the algorithm of Winograd applies."""
-        return (self.K, self.stride, self.dilation, self.groups) == (3, 1, 1, 1)
+        return self.K in (3, 5) and self.stride == self.dilation == self.groups == 1
 
     def __str__(self) -> str:
         text = f"N{self.N} C{self.C} {self.H}x{self.W} OC{self.OC} {self.K}x{self.K}"

@@ -65,11 +65,11 @@ def conv_algorithm(operation: str, asked: str | None, x: Shaped, w: Shaped, wind
     name = get_conv_algorithm() if asked is None else known_conv_algorithm(operation, asked)
     if name != "winograd":
         return name
-    if w.shape[2:] != (3, 3) or window.stride != (1, 1) or window.dilation != (1, 1):
+    if w.shape[2:] not in ((3, 3), (5, 5)) or window.stride != (1, 1) or window.dilation != (1, 1):
         if asked is not None:
-            raise ArgumentError(f"{operation}: algorithm 'winograd' is for 3x3 filters with stride "
-                                f"1 and dilation 1, got weight {w.shape}, stride {window.stride}, "
-                                f"dilation {window.dilation}")
+            raise ArgumentError(f"{operation}: algorithm 'winograd' is for 3x3 and 5x5 filters "
+                                f"with stride 1 and dilation 1, got weight {w.shape}, "
+                                f"stride {window.stride}, dilation {window.dilation}")
         return "direct"
     return "winograd" if x.dtype == np.float32 else "direct"
 

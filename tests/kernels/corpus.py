@@ -359,7 +359,7 @@ for name, (x_shape, w_shape, options) in CONV.items():
     _convolution(f"{name}, channels-last", x, w, dy, **last, **options)
     _convolution(f"{name}, im2col", x, w, dy, algorithm="im2col", **options)
     _convolution(f"{name}, im2col, channels-last", x, w, dy, algorithm="im2col", **last, **options)
-    if w_shape[2:] == (3, 3) and not options.keys() & {"stride", "dilation"}:
+    if w_shape[2:] in ((3, 3), (5, 5)) and not options.keys() & {"stride", "dilation"}:
         for algorithm in ("direct", "winograd"):
             _convolution(f"{name}, {algorithm}", x, w, dy, algorithm=algorithm, **options)
             _convolution(f"{name}, {algorithm}, channels-last", x, w, dy, algorithm=algorithm,
@@ -385,7 +385,8 @@ def gradient_with(*, dy, w, gate, residual=None, shape, layout=np.array, algorit
 for name, (x_shape, w_shape, options) in CONV.items():
     arrays = {"dy": normal(*_output(x_shape, w_shape, **options)), "w": normal(*w_shape),
               "gate": gates(*x_shape)}
-    winograd = w_shape[2:] == (3, 3) and not options.keys() & {"stride", "dilation", "groups"}
+    winograd = (w_shape[2:] in ((3, 3), (5, 5))
+                and not options.keys() & {"stride", "dilation", "groups"})
     for layout in (np.array, channels_last):
         for algorithm in ("direct", "im2col") + ("winograd",) * winograd:
             for extra in ({}, {"residual": normal(*x_shape)}):

@@ -44,8 +44,9 @@ def test_an_input_that_two_read_as_pytorch_has_it(name, algorithm, layout, backe
     """z -> ReLU -> x, which a convolution reads, and something whose gradient is there already."""
     need_backend(backend)
     C, w_shape, options = CONVOLUTIONS[name]
-    if algorithm == "winograd" and (w_shape[2:] != (3, 3) or options.keys() - {"padding"}):
-        pytest.skip("Winograd's algorithm is for 3x3, stride 1, one group")
+    if algorithm == "winograd" and (w_shape[2:] not in ((3, 3), (5, 5))
+                                    or options.keys() - {"padding"}):
+        pytest.skip("Winograd's algorithm is for 3x3 and 5x5, stride 1, one group")
     z = rng.standard_normal((3, C, 13, 11)).astype(np.float32)
     w = rng.standard_normal(w_shape).astype(np.float32)
     others = rng.standard_normal(z.shape).astype(np.float32)

@@ -32,7 +32,7 @@ def test_inference(net):
     assert "batch_norm" not in text
     # 2 * (2*8*8*8) * 27, + 2 * (2*4*2*2) * 72, + 2 * 2 * 4 * 5
     assert f"arithmetic {(2 * 1024 * 27 + 2 * 32 * 72 + 80) * 1e-9:.3g} GFLOP" in text
-    assert "2×8×8×8" in text
+    assert "2×8×4×4" in text
     assert not net.grads
 
 

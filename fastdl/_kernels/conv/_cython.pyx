@@ -19,23 +19,32 @@ cdef enum:
 
 
 cdef double describe(fd_conv_args *args, fd_dtype dtype, object x, object w, object y,
-                     tuple stride, tuple padding, tuple dilation, groups) except -1:
+                     tuple stride, tuple padding, tuple dilation, groups,
+                     bint pooled=False) except -1:
     """Fill in the shapes, check that they agree, and return the work of one pass.
 
-    `x`, `w`, `y` may also be gradients: their shapes and their layout are what counts.
+    `x`, `w`, `y` may also be gradients: their shapes and their layout are what counts. `pooled`: y
+    is what a 2 x 2 max-pool made of the output, and all maps are channels-last.
     """
     cdef fd_window *window = &args.window
-    set_window(window, x.shape, y.shape[2:], w.shape[2:], stride, padding, dilation)
+    output = y.shape[2:]
+    if pooled:
+        output = tuple([(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in
+                        zip(x.shape[2:], w.shape[2:], stride, padding, dilation)])
+    set_window(window, x.shape, output, w.shape[2:], stride, padding, dilation)
     args.OC, args.groups = w.shape[0], groups
-    args.residual = args.gate = NULL
+    args.residual = args.gate = args.argmax = NULL
     args.moments = NULL
-    args.channels_last = is_channels_last(x) or is_channels_last(y)
+    args.channels_last = pooled or is_channels_last(x) or is_channels_last(y)
     if (args.groups < 1 or window.C % args.groups or args.OC % args.groups
             or w.shape[1] != window.C // args.groups):
         raise ValueError(f"native kernel: groups {groups} do not divide x {x.shape}, w {w.shape}")
     maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     buffer4(w, dtype, args.OC, window.C // args.groups, window.KH, window.KW)
-    maps4(y, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
+    if pooled:
+        maps4(y, dtype, window.N, args.OC, window.OH // 2, window.OW // 2, True)
+    else:
+        maps4(y, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
     return (<double> window.N * args.OC * window.OH * window.OW
             * (window.C // args.groups) * window.KH * window.KW / 4 + 1)
 
@@ -90,6 +99,7 @@ include "_depthwise.pxi"
 include "_pointwise.pxi"
 include "_winograd.pxi"
 include "_method.pxi"
+include "_pooled.pxi"
 
 
 cdef inline bint is_depthwise(object x, groups) except -1:
@@ -154,20 +164,22 @@ cdef int correlate(x, w, b, residual, y, stride, padding, dilation, groups, relu
     return run(FD_conv2d, dtype, &args, args.groups * strips, work)
 
 
-def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm):
-    """See reference.conv2d_backward_input."""
+def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm,
+                          argmax=None):
+    """See reference.conv2d_backward_input; for `argmax`, _pooled.pxi."""
     if is_depthwise(dx, groups):
         depthwise_backward_input(dy, w, residual, gate, dx, stride, padding, dilation)
         return
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
-    cdef double work = describe(&args, dtype, dx, w, dy, stride, padding, dilation, groups)
+    cdef double work = describe(&args, dtype, dx, w, dy, stride, padding, dilation, groups,
+                                argmax is not None)
     cdef fd_window *window = &args.window
     cdef int threads = threads_for(work)
     cdef Py_ssize_t c = window.C // args.groups, image, strips, panels, m
     cdef fd_winograd_args job
     args.w = buffer(w, dtype, w.size)
-    args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
+    args.dy = gradients(&args, dtype, dy, argmax)
     args.dx = maps4(dx, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     args.residual = optional_maps4(residual, dtype, window.N, window.C, window.H, window.W,
                                    args.channels_last)
@@ -179,10 +191,10 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
     m = winograd_tile(&args, dtype, algorithm, window.H, window.W, False)
     if m:       # the forward pass from dy to dx, with turned filters
         job = winograd_args(&args, m)
-        job.C, job.H, job.W, job.PH = args.OC, window.OH, window.OW, 2 - window.PH
-        job.OC, job.OH, job.OW, job.PW = window.C, window.H, window.W, 2 - window.PW
+        job.C, job.H, job.W, job.PH = args.OC, window.OH, window.OW, window.KH - 1 - window.PH
+        job.OC, job.OH, job.OW, job.PW = window.C, window.H, window.W, window.KW - 1 - window.PW
         job.x, job.w, job.y, job.turned = args.dy, args.w, args.dx, True
-        job.residual, job.gate = args.residual, args.gate
+        job.residual, job.gate, job.argmax = args.residual, args.gate, args.argmax
         correlate_by_winograd(&job, work)
         return
     flatten(&args)
@@ -200,19 +212,21 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
     run(FD_conv2d_backward_input, dtype, &args, args.groups * strips, work)
 
 
-def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
-    """See reference.conv2d_backward_weight."""
+def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm,
+                           argmax=None):
+    """See reference.conv2d_backward_weight; for `argmax`, _pooled.pxi."""
     if is_depthwise(x, groups):
         depthwise_backward_weight(dy, x, dw, db, stride, padding, dilation)
         return
     cdef fd_conv_args args
     cdef fd_dtype dtype = dtype_of(dy)
-    cdef double work = describe(&args, dtype, x, dw, dy, stride, padding, dilation, groups)
+    cdef double work = describe(&args, dtype, x, dw, dy, stride, padding, dilation, groups,
+                                argmax is not None)
     cdef fd_window *window = &args.window
     cdef int threads = threads_for(work)
     cdef Py_ssize_t sums, strips, m, of_dw
     cdef fd_winograd_args job
-    args.dy = maps4(dy, dtype, window.N, args.OC, window.OH, window.OW, args.channels_last)
+    args.dy = gradients(&args, dtype, dy, argmax)
     args.x = maps4(x, dtype, window.N, window.C, window.H, window.W, args.channels_last)
     args.dw = buffer(dw, dtype, dw.size)
     args.db = optional1(db, dtype, args.OC)
@@ -224,6 +238,7 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     if m and window.N * window.OH * window.OW:
         job = winograd_args(&args, m)
         job.x, job.dy, job.dw, job.db = args.x, args.dy, args.dw, args.db
+        job.argmax = args.argmax
         winograd_backward_weight(&job, work)
         return
     flatten(&args)

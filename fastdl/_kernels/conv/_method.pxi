@@ -22,4 +22,4 @@ def method_of(kernel, x_shape, w_shape, y_shape, window, channels_last, float64,
                           to_filters)
     else:
         m = winograd_tile(&args, FD_FLOAT64 if float64 else FD_FLOAT32, algorithm, w.H, w.W, False)
-    return f"Winograd F({m}×{m}, 3×3)" if m else "direct"
+    return f"Winograd F({m}×{m}, {w.KH}×{w.KW})" if m else "direct"

@@ -17,28 +17,33 @@ cdef double winograd_cost(fd_conv_args *args, Py_ssize_t height, Py_ssize_t widt
     Beside its products, a tile costs its transforms, which are shared by all channels of the other
     side; and each filter costs its own. The constants are fitted to measurements.
     """
-    cdef Py_ssize_t C = args.window.C, OC = args.OC, points = (m + 2) * (m + 2)
+    cdef Py_ssize_t C = args.window.C, OC = args.OC, points = points_of(m, args.window.KH)
     cdef double tiles = <double> args.window.N * ceil_div(height, m) * ceil_div(width, m)
-    cdef bint far = not to_filters and are_far(m, C, OC)
+    cdef bint far = not to_filters and are_far(points, C, OC)
     return points * (tiles * (1.15 + 24. / C + 24. / OC) + (80 if far else 50))
 
 
-cdef inline bint are_far(Py_ssize_t m, Py_ssize_t C, Py_ssize_t OC) noexcept:
+cdef inline Py_ssize_t points_of(Py_ssize_t m, Py_ssize_t taps) noexcept:
+    """Of a tile of m x m outputs of windows of taps x taps."""
+    return (m + taps - 1) * (m + taps - 1)
+
+
+cdef inline bint are_far(Py_ssize_t points, Py_ssize_t C, Py_ssize_t OC) noexcept:
     """Whether transformed filters are too many for the caches."""
-    return <double> (m + 2) * (m + 2) * C * OC * sizeof(float) > FAR_BYTES
+    return <double> points * C * OC * sizeof(float) > FAR_BYTES
 
 
 cdef Py_ssize_t winograd_tile(fd_conv_args *args, fd_dtype dtype, object algorithm,
                               Py_ssize_t height, Py_ssize_t width, bint to_filters) except -1:
     """Outputs along a side of a tile, 2 or 4, for outputs of (height, width); 0 for direct."""
     cdef fd_window *w = &args.window
-    cdef double small, large
+    cdef double small, large, direct = <double> w.KH * w.KW * w.N * height * width
     if (algorithm == "direct" or dtype != FD_FLOAT32 or args.groups != 1
-            or w.KH != 3 or w.KW != 3 or w.SH * w.SW * w.DH * w.DW != 1):
+            or w.KH != w.KW or w.KH != 3 and w.KH != 5 or w.SH * w.SW * w.DH * w.DW != 1):
         return 0
     small = winograd_cost(args, height, width, 2, to_filters)
-    large = winograd_cost(args, height, width, 4, to_filters)
-    if algorithm == "auto" and min(small, large) > 9. * w.N * height * width:
+    large = winograd_cost(args, height, width, 4, to_filters) if w.KH == 3 else small + 1
+    if algorithm == "auto" and min(small, large) > direct:
         return 0
     return 2 if small < large else 4
 
@@ -50,6 +55,7 @@ cdef fd_winograd_args winograd_args(fd_conv_args *args, Py_ssize_t m) noexcept:
     memset(&job, 0, sizeof(job))
     job.N, job.C, job.H, job.W = w.N, w.C, w.H, w.W
     job.OC, job.OH, job.OW, job.PH, job.PW, job.m = args.OC, w.OH, w.OW, w.PH, w.PW, m
+    job.taps = w.KH
     job.channels_last = args.channels_last
     return job
 
@@ -78,19 +84,25 @@ cdef inline Py_ssize_t line_bytes(Py_ssize_t channels) noexcept:
     return ceil_div(channels * sizeof(float), PANEL_BYTES) * PANEL_BYTES + PANEL_BYTES
 
 
+cdef Py_ssize_t most_tiles(fd_winograd_args *job) noexcept:
+    """How many tiles a cell may have."""
+    return FAR_TILES if are_far(points_of(job.m, job.taps), job.C, job.OC) else CELL_TILES
+
+
+cdef int transform_filters(fd_winograd_args *job) except -1:
+    cdef Py_ssize_t points = points_of(job.m, job.taps)
+    job.filters = shared_scratch(points * line_bytes(job.OC) * (job.C + 1))
+    return run(FD_winograd_filters, FD_FLOAT32, job, panel_items(job.OC, sizeof(float)),
+               <double> points * job.C * job.OC)
+
+
 cdef int correlate_by_winograd(fd_winograd_args *job, double work) except -1:
     """A forward pass, or one backward to the input."""
-    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), most = CELL_TILES, cells
-    if are_far(job.m, job.C, job.OC):
-        most = FAR_TILES
-    cells = cut_cells(job, most, threads_for(work))
-    job.filters = shared_scratch(points * line_bytes(job.OC) * (job.C + 1))
-    run(FD_winograd_filters, FD_FLOAT32, job, panel_items(job.OC, sizeof(float)),
-        <double> points * job.C * job.OC)
+    cdef Py_ssize_t cells = cut_cells(job, most_tiles(job), threads_for(work))
+    transform_filters(job)
     if job.moments != NULL:
         open_slots(job.moments, cells)
-    run(FD_winograd, FD_FLOAT32, job, cells, work)
-    return 0
+    return run(FD_winograd, FD_FLOAT32, job, cells, work)
 
 
 cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
@@ -99,7 +111,7 @@ cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
     Few sums do, too, and each thread has its own; many are better visited less often, by all.
     """
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t points = (job.m + 2) * (job.m + 2), tiles, of_x, of_dy, of_sums
+    cdef Py_ssize_t points = points_of(job.m, job.taps), tiles, of_x, of_dy, of_sums
     cdef bint few
     job.all_cells = cut_cells(job, CELL_TILES, threads)
     of_sums = (points * (job.C + 1) + 1) * line_bytes(job.OC)
@@ -126,7 +138,7 @@ cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
 
 cdef int weight_products_together(fd_winograd_args *job, double work) except -1:
     """All threads on each chunk of cells."""
-    cdef Py_ssize_t chunk = job.cells, points = (job.m + 2) * (job.m + 2)
+    cdef Py_ssize_t chunk = job.cells, points = points_of(job.m, job.taps)
     while job.first_cell < job.all_cells:
         job.cells = min(chunk, job.all_cells - job.first_cell)
         run(FD_winograd_weight_tiles, FD_FLOAT32, job, job.cells, work)

@@ -19,7 +19,7 @@ cdef extern from "fastdl_native.h" nogil:
         FD_winograd_weight_store
         FD_conv2d_depthwise, FD_conv2d_depthwise_backward_input
         FD_conv2d_depthwise_backward_weight, FD_conv2d_depthwise_weight_store
-        FD_max_pool2d, FD_max_pool2d_backward
+        FD_conv2d_max_pool2d, FD_max_pool2d, FD_max_pool2d_backward
         FD_avg_pool2d, FD_avg_pool2d_backward
         FD_global_avg_pool2d, FD_global_avg_pool2d_backward
         FD_global_max_pool2d, FD_global_max_pool2d_backward
@@ -85,6 +85,7 @@ cdef extern from "fastdl_native.h" nogil:
         const void *b
         const void *residual
         const void *gate
+        const void *argmax
         const void *dy
         void *y
         void *dx
@@ -118,13 +119,14 @@ cdef extern from "fastdl_native.h" nogil:
         Py_ssize_t row_cells, image_cells, channel_cells
 
     ctypedef struct fd_winograd_args:
-        Py_ssize_t N, C, H, W, OC, OH, OW, PH, PW, m
+        Py_ssize_t N, C, H, W, OC, OH, OW, PH, PW, m, taps
         const void *x
         const void *w
         const void *b
         const void *residual
         const void *gate
         const void *dy
+        const void *argmax
         void *y
         void *dw
         void *db
@@ -149,6 +151,13 @@ cdef extern from "fastdl_native.h" nogil:
 
     enum:
         FD_POOL_CHANNELS
+
+    ctypedef struct fd_conv_pool_args:
+        fd_conv_args conv
+        fd_winograd_args winograd
+        bint by_winograd
+        fd_pool_args pool
+        Py_ssize_t images
 
     ctypedef struct fd_norm_args:
         Py_ssize_t N, C, L

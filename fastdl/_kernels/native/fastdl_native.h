@@ -54,6 +54,9 @@ int fd_run(fd_body body, const void *args, ptrdiff_t items, int threads);
  * by its next call. NULL when there is none, and the run then reports it. */
 void *fd_scratch(size_t bytes);
 
+/* Another such block, for a kernel that runs others, which call fd_scratch themselves. */
+void *fd_maps_scratch(size_t bytes);
+
 /* A second such block, for who calls fd_run: taken before, its pointer handed on in the arguments,
  * it may be read and written by all threads of that run, and of the next ones too, until the
  * calling thread asks again. NULL when there is no memory. */
@@ -120,6 +123,8 @@ typedef struct {
     fd_window window;
     const void *x, *w, *b, *dy;         /* inputs of the pass, the others NULL */
     const void *residual, *gate;        /* NULL, or like y or dx: added; and 0 where not above 0 */
+    const void *argmax;                 /* NULL, or uint8_t like dy, which are then those of a 2 x 2
+                                           max-pool behind the convolution, channels-last */
     void *y, *dx, *dw, *db;             /* outputs of the pass, the others NULL */
     ptrdiff_t OC, groups;
     int channels_last, relu;
@@ -138,11 +143,13 @@ enum { FD_FEW_CHANNELS = 4 };
 typedef struct {
     ptrdiff_t N, C, H, W, OC, OH, OW;   /* maps that are read, maps that are written */
     ptrdiff_t PH, PW;
-    ptrdiff_t m;                        /* a tile has m x m outputs: 2 or 4 */
+    ptrdiff_t m, taps;                  /* a tile has m x m outputs: 2 or 4; a window taps x taps
+                                           cells: 3, for m = 2 also 5 */
     const void *x, *w, *b, *residual, *gate, *dy;
+    const void *argmax;                 /* as above, of dy, or of x where that is a gradient */
     void *y, *dw, *db;
     int channels_last, relu;
-    int turned;                         /* w is (C, OC, 3, 3), and its taps are taken backwards */
+    int turned;                         /* w is (C, OC, taps, taps), its taps are taken backwards */
     fd_moments_args *moments;           /* of y, or NULL; channels-last */
     void *filters;                      /* room for the transformed filters */
     ptrdiff_t together, row_parts, column_parts;        /* how the outputs are cut into cells */
@@ -179,6 +186,16 @@ typedef struct {
     int channels_last;
     int stream;                         /* y or dx past the caches */
 } fd_pool_args;
+
+/* Convolution with a 2 x 2 max-pool behind it. The windows say how many images there are at a time,
+ * pool.window how many in all. */
+typedef struct {
+    fd_conv_args conv;
+    fd_winograd_args winograd;          /* used in place of conv if */
+    int by_winograd;
+    fd_pool_args pool;
+    ptrdiff_t images;
+} fd_conv_pool_args;
 
 /* Whole maps whose channels lie last are pooled this many channels at a time. */
 enum { FD_POOL_CHANNELS = 64 };

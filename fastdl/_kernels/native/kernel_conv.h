@@ -52,7 +52,7 @@ static void K(set_distances)(fd_strip *s, ptrdiff_t pixel)
 /* Whether the strip can be read where it lies, and if so, how. */
 static int K(lies_ready)(const K(maps) *maps, fd_strip *s)
 {
-    if (maps->channel != 1 || K(good_pitch)(maps->pixel) != maps->pixel || s->first_row < 0
+    if (maps->argmax || maps->channel != 1 || K(good_pitch)(maps->pixel) != maps->pixel || s->first_row < 0
         || s->first_row + s->rows > maps->H || s->first_column < 0
         || s->first_column + s->columns > maps->W)
         return 0;
@@ -297,7 +297,8 @@ static void K(conv2d_backward_input)(const void *p, ptrdiff_t begin, ptrdiff_t e
     K(correlation) job = {
         .h = {w->KH, w->SH, w->PH, w->DH, 1}, .w = {w->KW, w->SW, w->PW, w->DW, 1},
         .c = args->OC / args->groups, .oc = w->C / args->groups,
-        .in = K(maps_of)(args->dy, args->OC, w->OH, w->OW, args->channels_last),
+        .in = K(gradients_of)(args->dy, args->argmax, w->N, args->OC, w->OH, w->OW,
+                              args->channels_last),
         .out = K(maps_of)(args->dx, w->C, w->H, w->W, args->channels_last),
         .residual = K(maps_of)(args->residual, w->C, w->H, w->W, args->channels_last),
         .gate = K(maps_of)(args->gate, w->C, w->H, w->W, args->channels_last),

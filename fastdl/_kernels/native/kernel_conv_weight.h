@@ -98,7 +98,8 @@ static void K(backward_weight)(const fd_conv_args *args, ptrdiff_t g, fd_range p
     ptrdiff_t some = channels.end - channels.begin, ld = FD_MAX(some, VL);
     ptrdiff_t c_first = g * c, oc_first = g * OC + channels.begin;
     K(maps) x = K(maps_of)(args->x, w->C, w->H, w->W, args->channels_last);
-    K(maps) dy = K(maps_of)(args->dy, args->OC, w->OH, w->OW, args->channels_last);
+    K(maps) dy = K(gradients_of)(args->dy, args->argmax, w->N, args->OC, w->OH, w->OW,
+                                 args->channels_last);
     fd_slide h = {w->KH, w->SH, w->PH, w->DH, 0}, v = {w->KW, w->SW, w->PW, w->DW, 0};
     fd_slide one = {1, 1, 0, 1, 0};     /* dy is read where it is, without a window */
     /* Room for the largest part. */

@@ -12,7 +12,7 @@ enum {
     K(MC) = FD_ROWS * 9,                /* and a block of a, MC x KC, stay in L2 */
     K(NC) = 1024,                       /* a block of b, KC x NC, in L3 */
     K(LINE) = K(KC) + FD_VBYTES / sizeof(T),    /* a row of packed a; no power of two */
-    K(PACKED_A) = K(MC) * K(LINE),
+    K(PACKED_A) = (K(MC) + FD_ROWS) * K(LINE),
     K(PACKED_B) = (K(NC) + K(NR)) * K(KC),
     K(FEW_COLUMNS) = 512 / sizeof(T),
 };
@@ -37,8 +37,9 @@ static K(matrix) K(block_of)(K(matrix) a, ptrdiff_t rows, ptrdiff_t kb, int few_
         for (ptrdiff_t i = 0; i < rows; i++) K(copy)(space + i * K(LINE), a.at + i * a.row, kb);
         return (K(matrix)){space, K(LINE), 1};
     }
-    for (ptrdiff_t k = 0; k < kb; k++) K(copy)(space + k * K(MC), a.at + k * a.column, rows);
-    return (K(matrix)){space, 1, K(MC)};
+    ptrdiff_t most = K(MC) + FD_ROWS;
+    for (ptrdiff_t k = 0; k < kb; k++) K(copy)(space + k * most, a.at + k * a.column, rows);
+    return (K(matrix)){space, 1, most};
 }
 
 /* Scale what the product is added to. */
@@ -132,8 +133,8 @@ static void K(gemm_cell)(const fd_gemm_args *args, fd_range rows, fd_range colum
                                            : NULL,
                               space_b + panel.begin * kb, &product[n]);
             }
-            for (ptrdiff_t i = 0; i < M; i += K(MC)) {
-                ptrdiff_t mb = FD_MIN(M - i, K(MC));
+            for (ptrdiff_t i = 0, mb; i < M; i += mb) {
+                mb = M - i < K(MC) + FD_ROWS ? M - i : K(MC);   /* no few rows are left over */
                 K(matrix) block = K(block_of)(K(part_of)(a, i, k), mb, kb, few_columns, space_a);
                 for (ptrdiff_t n = 0; n < panels; n++) {
                     fd_range panel = K(panel)(nb, n);

@@ -1,12 +1,13 @@
-/* Winograd's convolution for 3 x 3 windows of stride 1 (Lavin & Gray, 2016).
+/* Winograd's convolution for r x r windows of stride 1 (Lavin & Gray, 2016).
  *
- * A tile of m x m outputs is computed from (m + 2) x (m + 2) inputs d and the filter g as
+ * A tile of m x m outputs is computed from n x n inputs d, n = m + r - 1, and the filter g as
  *
  *   y = A' [(G g G') * (B' d B)] A         * element by element, ' transposes
  *
- * so that the sum over channels becomes (m + 2)^2 matrix products, one for each point of a
- * transformed tile: [tiles, c] times [c, oc]. F(2x2, 3x3) multiplies 2.25 times less than the
- * definition, F(4x4, 3x3) 4 times less. conv/winograd.py shows the whole in NumPy.
+ * so that the sum over channels becomes n^2 matrix products, one for each point of a transformed
+ * tile: [tiles, c] times [c, oc]. F(2x2, 3x3) multiplies 2.25 times less than the definition,
+ * F(4x4, 3x3) 4 times less, F(2x2, 5x5) 2.8 times less. The last two have the same points, and so
+ * the same transform of d. conv/winograd.py shows the whole in NumPy.
  *
  * A cell is a strip of some images' rows, cut into tiles: few enough that the transformed tiles of
  * inputs and outputs, [point, tile, channel] both, stay in a core's cache, and enough to be worth
@@ -15,10 +16,17 @@
 
 enum { K(POINTS) = 6 };     /* along one axis of a tile, at most */
 
+static inline ptrdiff_t K(side)(const fd_winograd_args *args) { return args->m + args->taps - 1; }
+
+static inline ptrdiff_t K(points)(const fd_winograd_args *args)
+{
+    return K(side)(args) * K(side)(args);
+}
+
 /* ---- transforms along one axis, for a vector of channels ---- */
 
-/* B': m + 2 inputs. */
-FD_INLINE void K(input_line_2)(const V *d, V *t)
+/* B': the inputs of a line, as many as there are points. */
+FD_INLINE void K(input_line_4)(const V *d, V *t)
 {
     t[0] = d[0] - d[2];
     t[1] = d[1] + d[2];
@@ -26,7 +34,7 @@ FD_INLINE void K(input_line_2)(const V *d, V *t)
     t[3] = d[1] - d[3];
 }
 
-FD_INLINE void K(input_line_4)(const V *d, V *t)
+FD_INLINE void K(input_line_6)(const V *d, V *t)
 {
     V a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], c = d[4] - d[2], e = d[3] - d[1];
     t[0] = 4 * d[0] - 5 * d[2] + d[4];
@@ -37,8 +45,8 @@ FD_INLINE void K(input_line_4)(const V *d, V *t)
     t[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
 
-/* G: the three taps of a filter. */
-FD_INLINE void K(filter_line_2)(const V *g, V *t)
+/* G: the taps of a filter. */
+FD_INLINE void K(filter_line_2_3)(const V *g, V *t)
 {
     V ends = (g[0] + g[2]) * (T)0.5, middle = g[1] * (T)0.5;
     t[0] = g[0];
@@ -47,7 +55,7 @@ FD_INLINE void K(filter_line_2)(const V *g, V *t)
     t[3] = g[2];
 }
 
-FD_INLINE void K(filter_line_4)(const V *g, V *t)
+FD_INLINE void K(filter_line_4_3)(const V *g, V *t)
 {
     V a = (g[0] + g[2]) * (T)(-1. / 6), b = g[1] * (T)(-1. / 6);
     V c = g[0] * (T)(1. / 24) + g[2] * (T)(1. / 6), e = g[1] * (T)(1. / 12);
@@ -59,14 +67,26 @@ FD_INLINE void K(filter_line_4)(const V *g, V *t)
     t[5] = g[2];
 }
 
-/* A': from m + 2 points back to m outputs. */
-FD_INLINE void K(output_line_2)(const V *t, V *y)
+FD_INLINE void K(filter_line_2_5)(const V *g, V *t)
+{
+    V a = (g[0] + g[2] + g[4]) * (T)(-1. / 6), b = (g[1] + g[3]) * (T)(-1. / 6);
+    V c = (g[0] + 4 * g[2] + 16 * g[4]) * (T)(1. / 24), e = (g[1] + 4 * g[3]) * (T)(1. / 12);
+    t[0] = g[0] * (T)0.25;
+    t[1] = a + b;
+    t[2] = a - b;
+    t[3] = c + e;
+    t[4] = c - e;
+    t[5] = g[4];
+}
+
+/* A': from the points back to m outputs. */
+FD_INLINE void K(output_line_2_3)(const V *t, V *y)
 {
     y[0] = t[0] + t[1] + t[2];
     y[1] = t[1] - t[2] - t[3];
 }
 
-FD_INLINE void K(output_line_4)(const V *t, V *y)
+FD_INLINE void K(output_line_4_3)(const V *t, V *y)
 {
     V a = t[1] + t[2], b = t[1] - t[2], c = t[3] + t[4], e = t[3] - t[4];
     y[0] = t[0] + a + c;
@@ -75,11 +95,36 @@ FD_INLINE void K(output_line_4)(const V *t, V *y)
     y[3] = b + 8 * e + t[5];
 }
 
-/* Along both axes, the columns first; `from` numbers become `to`. */
+FD_INLINE void K(output_line_2_5)(const V *t, V *y)
+{
+    y[0] = t[0] + t[1] + t[2] + t[3] + t[4];
+    y[1] = t[1] - t[2] + 2 * (t[3] - t[4]) + t[5];
+}
+
+/* What is done to outputs before they are stored, for the channels from the first on; `start` and
+ * `gate` lie like the outputs. */
+typedef struct {
+    const T *bias, *start, *gate;       /* NULL: nothing */
+    int relu;
+} K(ending);
+
+FD_INLINE V K(ended)(const K(ending) *ending, V sum, ptrdiff_t at, ptrdiff_t channel)
+{
+    if (ending->start) sum += K(load)(ending->start + at + channel);
+    if (ending->bias) sum += K(load)(ending->bias + channel);
+    if (ending->relu) sum = K(gated)(sum, sum);
+    if (ending->gate) sum = K(gated)(K(load)(ending->gate + at + channel), sum);
+    return sum;
+}
+
+/* Along both axes, the columns first; `from` numbers become `to`. Of the channels from `first` on;
+ * `ending` may be NULL. */
 FD_INLINE void K(both_axes)(void (*line)(const V *, V *), int from, int to, const T *in,
                             ptrdiff_t in_row, ptrdiff_t in_column, T *out, ptrdiff_t out_row,
-                            ptrdiff_t out_column)
+                            ptrdiff_t out_column, ptrdiff_t first, const K(ending) *ending)
 {
+    in += first;
+    out += first;
     V half[K(POINTS)][K(POINTS)], a[K(POINTS)], b[K(POINTS)];
 #pragma GCC unroll 1
     for (int j = 0; j < from; j++) {
@@ -93,7 +138,10 @@ FD_INLINE void K(both_axes)(void (*line)(const V *, V *), int from, int to, cons
     for (int i = 0; i < to; i++) {
         line(half[i], b);
 #pragma GCC unroll 6
-        for (int j = 0; j < to; j++) K(store)(out + i * out_row + j * out_column, b[j]);
+        for (int j = 0; j < to; j++) {
+            ptrdiff_t at = i * out_row + j * out_column;
+            K(store)(out + at, ending ? K(ended)(ending, b[j], at, first) : b[j]);
+        }
     }
 }
 
@@ -101,23 +149,42 @@ FD_INLINE void K(both_axes)(void (*line)(const V *, V *), int from, int to, cons
 typedef void K(transform)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,
                           ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels);
 
-#define DEFINE_TRANSFORM(name, m, from, to)                                                       \
-    static void K(name##_##m)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,         \
-                              ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels)        \
+#define DEFINE_TRANSFORM(name, which, from, to)                                                   \
+    static void K(name##_##which)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,     \
+                                  ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels)    \
     {                                                                                             \
         for (ptrdiff_t c = 0; c < channels; c += VL) {                                            \
             ptrdiff_t first = FD_MAX(FD_MIN(c, channels - VL), 0);                                \
-            K(both_axes)(K(name##_line_##m), from, to, in + first, in_row, in_column,             \
-                         out + first, out_row, out_column);                                       \
+            K(both_axes)(K(name##_line_##which), from, to, in, in_row, in_column, out, out_row,   \
+                         out_column, first, NULL);                                                \
         }                                                                                         \
     }
-DEFINE_TRANSFORM(input, 2, 4, 4)
-DEFINE_TRANSFORM(input, 4, 6, 6)
-DEFINE_TRANSFORM(filter, 2, 3, 4)
-DEFINE_TRANSFORM(filter, 4, 3, 6)
-DEFINE_TRANSFORM(output, 2, 4, 2)
-DEFINE_TRANSFORM(output, 4, 6, 4)
-#define TRANSFORM(name, m) ((m) == 4 ? K(name##_4) : K(name##_2))
+DEFINE_TRANSFORM(input, 4, 4, 4)
+DEFINE_TRANSFORM(input, 6, 6, 6)
+DEFINE_TRANSFORM(filter, 2_3, 3, 4)
+DEFINE_TRANSFORM(filter, 4_3, 3, 6)
+DEFINE_TRANSFORM(filter, 2_5, 5, 6)
+DEFINE_TRANSFORM(output, 2_3, 4, 2)
+DEFINE_TRANSFORM(output, 4_3, 6, 4)
+DEFINE_TRANSFORM(output, 2_5, 6, 2)
+
+/* Of whole vectors of outputs, which are then finished and stored where they belong. */
+#define DEFINE_ENDING(which, from, to)                                                            \
+    static void K(end_##which)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,        \
+                               ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels,       \
+                               const K(ending) *ending)                                           \
+    {                                                                                             \
+        for (ptrdiff_t c = 0; c < channels; c += VL)                                              \
+            K(both_axes)(K(output_line_##which), from, to, in, in_row, in_column, out, out_row,   \
+                         out_column, c, ending);                                                  \
+    }
+DEFINE_ENDING(2_3, 4, 2)
+DEFINE_ENDING(4_3, 6, 4)
+DEFINE_ENDING(2_5, 6, 2)
+#undef DEFINE_ENDING
+#define INPUT_TRANSFORM(args) (K(side)(args) == 6 ? K(input_6) : K(input_4))
+#define TRANSFORM(name, args)                                                                     \
+    ((args)->m == 4 ? K(name##_4_3) : (args)->taps == 3 ? K(name##_2_3) : K(name##_2_5))
 
 /* ---- cells ---- */
 
@@ -152,6 +219,9 @@ static inline ptrdiff_t K(point_size)(ptrdiff_t tiles, ptrdiff_t channels)
     return (tiles | 1) * K(odd_pitch)(channels);
 }
 
+/* Distance of the pixels of a cell that is laid out: whole rows are copied at once. */
+static inline ptrdiff_t K(laid_pitch)(ptrdiff_t channels) { return FD_MAX(channels, VL); }
+
 /* What the tiles of a cell cover of maps that are read: `reach` pixels more than their outputs. */
 static fd_strip K(strip_of_cell)(const K(cell) *cell, ptrdiff_t reach, ptrdiff_t PH, ptrdiff_t PW)
 {
@@ -166,21 +236,23 @@ static ptrdiff_t K(room_of_cell)(const K(cell) *cell, ptrdiff_t reach, const K(m
                                  ptrdiff_t channels)
 {
     fd_strip strip = K(strip_of_cell)(cell, reach, 0, 0);
-    K(set_distances)(&strip, K(odd_pitch)(channels));
+    K(set_distances)(&strip, K(laid_pitch)(channels));
     return K(strip_size)(&strip) + K(strip_extra)(maps, channels);
 }
 
-/* Transform all tiles of a cell to out[point, tile, channel], points `point` apart. */
+/* Transform all tiles of a cell to out[point, tile, channel], `side` x `side` points that lie
+ * `point` apart. */
 static void K(transform_cell)(const K(maps) *maps, ptrdiff_t channels, const K(cell) *cell,
                               ptrdiff_t reach, ptrdiff_t PH, ptrdiff_t PW,
-                              K(transform) *transform, T *room, T *out, ptrdiff_t point)
+                              K(transform) *transform, ptrdiff_t side, T *room, T *out,
+                              ptrdiff_t point)
 {
     fd_strip strip = K(strip_of_cell)(cell, reach, PH, PW);
     const T *in = room;
     if (channels >= VL && K(lies_ready)(maps, &strip)) {
         in = K(at)(maps, cell->n, strip.first_row, strip.first_column, 0);
     } else {
-        K(set_distances)(&strip, K(odd_pitch)(channels));
+        K(set_distances)(&strip, K(laid_pitch)(channels));
         K(lay_strip)(maps, cell->n, &strip, 0, channels, room);
     }
     ptrdiff_t m = cell->m, pitch = K(odd_pitch)(channels);
@@ -188,7 +260,7 @@ static void K(transform_cell)(const K(maps) *maps, ptrdiff_t channels, const K(c
         for (ptrdiff_t i = 0; i < cell->down; i++)
             for (ptrdiff_t j = 0; j < cell->across; j++, out += pitch)
                 transform(in + n * strip.image + i * m * strip.row + j * m * strip.pixel,
-                          strip.row, strip.pixel, out, (m + 2) * point, point, channels);
+                          strip.row, strip.pixel, out, side * point, point, channels);
 }
 
 /* ---- filters: [point][panel of oc][c][NR] ---- */
@@ -203,22 +275,24 @@ static void K(transform_filters)(const fd_winograd_args *args, fd_range panel)
 {
     enum { SOME = 16 };                 /* channels at a time */
     const T *w = args->w;
-    T taps[SOME * 9 * K(NR)];
+    T taps[SOME * 25 * K(NR)];
     ptrdiff_t columns = panel.end - panel.begin, width = K(packed_width)(columns);
     ptrdiff_t point = K(filter_point)(args), C = args->C, some;
+    ptrdiff_t side = args->taps, size = side * side;
     T *out = (T *)args->filters + panel.begin * C;
     for (ptrdiff_t first = 0; first < C; first += some) {
         some = FD_MIN(C - first, SOME);
         if (!args->turned)
-            K(pack)(w + (panel.begin * C + first) * 9, C * 9, 1, columns, some * 9, taps);
+            K(pack)(w + (panel.begin * C + first) * size, C * size, 1, columns, some * size, taps);
         for (ptrdiff_t c = 0; c < some; c++, out += width) {
-            T *g = taps + c * 9 * width;
+            T *g = taps + c * size * width;
             ptrdiff_t step = width;
             if (args->turned) {
-                K(pack)(w + ((first + c) * args->OC + panel.begin) * 9, 9, 1, columns, 9, g);
-                g += 8 * width, step = -width;
+                K(pack)(w + ((first + c) * args->OC + panel.begin) * size, size, 1, columns, size,
+                        g);
+                g += (size - 1) * width, step = -width;
             }
-            TRANSFORM(filter, args->m)(g, 3 * step, step, out, (args->m + 2) * point, point, width);
+            TRANSFORM(filter, args)(g, side * step, step, out, K(side)(args) * point, point, width);
         }
     }
 }
@@ -240,7 +314,7 @@ static void K(winograd_filters)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 static void K(multiply_points)(const fd_winograd_args *args, ptrdiff_t tiles, const T *inputs,
                                T *outputs)
 {
-    ptrdiff_t points = (args->m + 2) * (args->m + 2);
+    ptrdiff_t points = K(points)(args);
     fd_stretch all = {0, 0, args->C};
     for (ptrdiff_t point = 0; point < points; point++)
         for (ptrdiff_t i = 0; i < K(panels)(args->OC); i++) {
@@ -283,8 +357,16 @@ static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, co
                 fd_range some_w = {w, FD_MIN(w + m, columns.end - columns.begin)};
                 K(ask_for_pixels)(start, n, some_h, some_w, args->OC);
                 K(ask_for_pixels)(gate, n, some_h, some_w, args->OC);
-                TRANSFORM(output, m)(products, (m + 2) * point, point, y, m * pitch, pitch,
-                                     fd_round_up(args->OC, VL));
+                if (args->OC % VL == 0 && some_h.end - h == m && some_w.end - w == m) {
+                    K(ending) ending = {args->b, start->at ? K(at)(start, n, h, w, 0) : NULL,
+                                        gate->at ? K(at)(gate, n, h, w, 0) : NULL, args->relu};
+                    TRANSFORM(end, args)(products, K(side)(args) * point, point,
+                                         K(at)(target, n, h, w, 0), target->row, target->pixel,
+                                         args->OC, &ending);
+                    continue;
+                }
+                TRANSFORM(output, args)(products, K(side)(args) * point, point, y, m * pitch, pitch,
+                                        fd_round_up(args->OC, VL));
                 for (ptrdiff_t i = some_h.begin; i < some_h.end; i++)
                     for (ptrdiff_t j = some_w.begin; j < some_w.end; j++)
                         K(finish)(y + ((i - h) * m + j - w) * pitch, args->b,
@@ -321,25 +403,26 @@ static void K(scatter_cell)(const K(maps) *planes, const K(cell) *cell, ptrdiff_
 
 static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
 {
-    ptrdiff_t C = args->C, OC = args->OC, m = args->m, points = (m + 2) * (m + 2);
-    ptrdiff_t height = cell->rows.end - cell->rows.begin;
+    ptrdiff_t C = args->C, OC = args->OC, m = args->m, points = K(points)(args);
+    ptrdiff_t height = cell->rows.end - cell->rows.begin, side = K(side)(args);
     ptrdiff_t width = cell->columns.end - cell->columns.begin, pitch = K(odd_pitch)(OC);
-    K(maps) x = K(maps_of)(args->x, C, args->H, args->W, args->channels_last);
+    K(maps) x = K(gradients_of)(args->x, args->argmax, args->N, C, args->H, args->W,
+                                args->channels_last);
     K(maps) y = K(maps_of)(args->y, OC, args->OH, args->OW, args->channels_last);
     K(maps) residual = K(maps_of)(args->residual, OC, args->OH, args->OW, args->channels_last);
     K(maps) gate = K(maps_of)(args->gate, OC, args->OH, args->OW, args->channels_last);
     ptrdiff_t inputs_size = points * K(point_size)(cell->tiles, C);
     ptrdiff_t outputs_size = points * K(point_size)(cell->tiles, OC), tile_size = m * m * pitch;
     ptrdiff_t maps_size = args->channels_last ? 0 : cell->images * height * width * pitch;
-    ptrdiff_t room_size = K(room_of_cell)(cell, 2, &x, C);
+    ptrdiff_t room_size = K(room_of_cell)(cell, args->taps - 1, &x, C);
     ptrdiff_t all_maps = (1 + (residual.at != NULL) + (gate.at != NULL)) * maps_size;
     T *inputs = fd_scratch((size_t)(inputs_size + outputs_size + tile_size + all_maps + room_size)
                            * sizeof(T));
     if (!inputs) return;
     T *outputs = inputs + inputs_size, *tile = outputs + outputs_size, *pixels = tile + tile_size;
     T *room = pixels + all_maps;
-    K(transform_cell)(&x, C, cell, 2, args->PH, args->PW, TRANSFORM(input, m), room, inputs,
-                      K(point_size)(cell->tiles, C));
+    K(transform_cell)(&x, C, cell, args->taps - 1, args->PH, args->PW, INPUT_TRANSFORM(args), side,
+                      room, inputs, K(point_size)(cell->tiles, C));
     K(multiply_points)(args, cell->tiles, inputs, outputs);
     K(maps) target = y, start = residual;
     if (args->channels_last) {

@@ -2,7 +2,7 @@
  *
  *   dg = G' [sum over tiles of (A dy A') * (B' d B)] G
  *
- * where the sum is (m + 2)^2 matrix products [c, tiles] times [tiles, oc], made in chunks: some
+ * where the sum is n^2 matrix products [c, tiles] times [tiles, oc], made in chunks: some
  * hundred tiles are transformed, and their products added to the sums. With few channels, each
  * thread does so for a part of all tiles, with sums of its own. Where these would be too large, all
  * threads transform the tiles of a chunk, and then each adds up the products of some points and
@@ -10,7 +10,7 @@
  */
 
 /* A: m gradients of outputs. */
-FD_INLINE void K(gradient_line_2)(const V *dy, V *t)
+FD_INLINE void K(gradient_line_2_3)(const V *dy, V *t)
 {
     t[0] = dy[0];
     t[1] = dy[0] + dy[1];
@@ -18,7 +18,7 @@ FD_INLINE void K(gradient_line_2)(const V *dy, V *t)
     t[3] = -dy[1];
 }
 
-FD_INLINE void K(gradient_line_4)(const V *dy, V *t)
+FD_INLINE void K(gradient_line_4_3)(const V *dy, V *t)
 {
     V a = dy[0] + dy[2], b = dy[1] + dy[3], c = dy[0] + 4 * dy[2], e = 2 * dy[1] + 8 * dy[3];
     t[0] = dy[0];
@@ -29,8 +29,18 @@ FD_INLINE void K(gradient_line_4)(const V *dy, V *t)
     t[5] = dy[3];
 }
 
-/* G': from m + 2 points back to three taps. */
-FD_INLINE void K(taps_line_2)(const V *t, V *g)
+FD_INLINE void K(gradient_line_2_5)(const V *dy, V *t)
+{
+    t[0] = dy[0];
+    t[1] = dy[0] + dy[1];
+    t[2] = dy[0] - dy[1];
+    t[3] = dy[0] + 2 * dy[1];
+    t[4] = dy[0] - 2 * dy[1];
+    t[5] = dy[1];
+}
+
+/* G': from the points back to the taps. */
+FD_INLINE void K(taps_line_2_3)(const V *t, V *g)
 {
     V a = (t[1] + t[2]) * (T)0.5;
     g[0] = t[0] + a;
@@ -38,7 +48,7 @@ FD_INLINE void K(taps_line_2)(const V *t, V *g)
     g[2] = a + t[3];
 }
 
-FD_INLINE void K(taps_line_4)(const V *t, V *g)
+FD_INLINE void K(taps_line_4_3)(const V *t, V *g)
 {
     V a = (t[1] + t[2]) * (T)(-1. / 6), b = (t[1] - t[2]) * (T)(-1. / 6);
     V c = (t[3] + t[4]) * (T)(1. / 24), e = (t[3] - t[4]) * (T)(1. / 12);
@@ -47,10 +57,23 @@ FD_INLINE void K(taps_line_4)(const V *t, V *g)
     g[2] = a + 4 * c + t[5];
 }
 
-DEFINE_TRANSFORM(gradient, 2, 2, 4)
-DEFINE_TRANSFORM(gradient, 4, 4, 6)
-DEFINE_TRANSFORM(taps, 2, 4, 3)
-DEFINE_TRANSFORM(taps, 4, 6, 3)
+FD_INLINE void K(taps_line_2_5)(const V *t, V *g)
+{
+    V a = (t[1] + t[2]) * (T)(-1. / 6), b = (t[1] - t[2]) * (T)(-1. / 6);
+    V c = (t[3] + t[4]) * (T)(1. / 24), e = (t[3] - t[4]) * (T)(1. / 12);
+    g[0] = t[0] * (T)0.25 + a + c;
+    g[1] = b + e;
+    g[2] = a + 4 * c;
+    g[3] = b + 4 * e;
+    g[4] = a + 16 * c + t[5];
+}
+
+DEFINE_TRANSFORM(gradient, 2_3, 2, 4)
+DEFINE_TRANSFORM(gradient, 4_3, 4, 6)
+DEFINE_TRANSFORM(gradient, 2_5, 2, 6)
+DEFINE_TRANSFORM(taps, 2_3, 4, 3)
+DEFINE_TRANSFORM(taps, 4_3, 6, 3)
+DEFINE_TRANSFORM(taps, 2_5, 6, 5)
 #undef DEFINE_TRANSFORM
 
 /* Tiles of the largest cell: cells lie that far apart in the transformed tiles. */
@@ -65,20 +88,21 @@ static ptrdiff_t K(most_tiles)(const fd_winograd_args *args)
 static void K(winograd_weight_tiles)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_winograd_args *args = p;
-    ptrdiff_t most = K(most_tiles)(args), m = args->m;
+    ptrdiff_t most = K(most_tiles)(args), side = K(side)(args), reach = args->taps - 1;
     K(maps) x = K(maps_of)(args->x, args->C, args->H, args->W, args->channels_last);
-    K(maps) dy = K(maps_of)(args->dy, args->OC, args->OH, args->OW, args->channels_last);
+    K(maps) dy = K(gradients_of)(args->dy, args->argmax, args->N, args->OC, args->OH, args->OW,
+                                 args->channels_last);
     for (ptrdiff_t item = begin; item < end; item++) {
         K(cell) cell = K(cell_of)(args, args->first_cell + item);
         if (!cell.tiles) continue;
-        ptrdiff_t x_size = K(room_of_cell)(&cell, 2, &x, args->C);
+        ptrdiff_t x_size = K(room_of_cell)(&cell, reach, &x, args->C);
         ptrdiff_t dy_size = K(room_of_cell)(&cell, 0, &dy, args->OC);
         T *room = fd_scratch((size_t)FD_MAX(x_size, dy_size) * sizeof(T));
         if (!room) return;
-        K(transform_cell)(&x, args->C, &cell, 2, args->PH, args->PW, TRANSFORM(input, m), room,
-                          (T *)args->x_tiles + item * most * K(odd_pitch)(args->C),
+        K(transform_cell)(&x, args->C, &cell, reach, args->PH, args->PW, INPUT_TRANSFORM(args),
+                          side, room, (T *)args->x_tiles + item * most * K(odd_pitch)(args->C),
                           K(point_size)(args->cells * most, args->C));
-        K(transform_cell)(&dy, args->OC, &cell, 0, 0, 0, TRANSFORM(gradient, m), room,
+        K(transform_cell)(&dy, args->OC, &cell, 0, 0, 0, TRANSFORM(gradient, args), side, room,
                           (T *)args->dy_tiles + item * most * K(odd_pitch)(args->OC),
                           K(point_size)(args->cells * most, args->OC));
     }
@@ -87,8 +111,7 @@ static void K(winograd_weight_tiles)(const void *p, ptrdiff_t begin, ptrdiff_t e
 /* sums[point, c, oc], and behind them those of db: the distance from one part to the next. */
 static inline ptrdiff_t K(sums_size)(const fd_winograd_args *args)
 {
-    ptrdiff_t points = (args->m + 2) * (args->m + 2);
-    return points * K(point_size)(args->C, args->OC) + K(odd_pitch)(args->OC);
+    return K(points)(args) * K(point_size)(args->C, args->OC) + K(odd_pitch)(args->OC);
 }
 
 static inline T *K(sums_of)(const fd_winograd_args *args, ptrdiff_t point)
@@ -100,7 +123,7 @@ static inline T *K(sums_of)(const fd_winograd_args *args, ptrdiff_t point)
 static void K(winograd_weight_products)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_winograd_args *args = p;
-    ptrdiff_t most = K(most_tiles)(args), m = args->m, C = args->C, OC = args->OC;
+    ptrdiff_t most = K(most_tiles)(args), side = K(side)(args), C = args->C, OC = args->OC;
     ptrdiff_t blocks = fd_round_up(OC * (ptrdiff_t)sizeof(T), 128) / 128;
     ptrdiff_t x_pitch = K(odd_pitch)(C), dy_pitch = K(odd_pitch)(OC);
     fd_stretch *stretches = fd_scratch((size_t)args->cells * sizeof *stretches);
@@ -125,9 +148,9 @@ static void K(winograd_weight_products)(const void *p, ptrdiff_t begin, ptrdiff_
                 .start_row = dy_pitch, .scale = 1};
             product.start = args->add ? product.out : NULL;
             K(multiply)(&product, K(ADJACENT), C, columns);
-            if (point != m + 3) continue;
+            if (point != side + 1) continue;
             /* At point (1, 1) a transformed tile is the sum of its gradients. */
-            T *db = K(sums_of)(args, (m + 2) * (m + 2)) + panel.begin;
+            T *db = K(sums_of)(args, K(points)(args)) + panel.begin;
             if (!args->add) K(fill)(db, FD_MAX(columns, VL), 0);
             for (ptrdiff_t s = 0; s < args->cells; s++) {
                 fd_strip tiles = {.images = 1, .rows = 1, .columns = stretches[s].length,
@@ -143,7 +166,7 @@ static void K(winograd_weight_products)(const void *p, ptrdiff_t begin, ptrdiff_
 static void K(winograd_weight_parts)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_winograd_args *args = p;
-    ptrdiff_t points = (args->m + 2) * (args->m + 2), tiles = args->cells * K(most_tiles)(args);
+    ptrdiff_t points = K(points)(args), tiles = args->cells * K(most_tiles)(args);
     ptrdiff_t blocks = fd_round_up(args->OC * (ptrdiff_t)sizeof(T), 128) / 128;
     for (ptrdiff_t item = begin; item < end; item++) {
         fd_range cells = fd_part(args->all_cells, 1, args->parts, item);
@@ -173,25 +196,28 @@ static void K(add_parts)(const fd_winograd_args *args, T *line)
 static void K(winograd_weight_store)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_winograd_args *args = p;
-    ptrdiff_t m = args->m, C = args->C, OC = args->OC, point = K(point_size)(C, OC);
+    ptrdiff_t C = args->C, OC = args->OC, point = K(point_size)(C, OC);
+    ptrdiff_t side = args->taps, size = side * side;
     ptrdiff_t pitch = K(odd_pitch)(OC), some;
     enum { SOME = 16 };                 /* channels at a time */
-    T *taps = fd_scratch((size_t)(SOME * 9 * pitch) * sizeof(T));
+    T *taps = fd_scratch((size_t)(SOME * size * pitch) * sizeof(T));
     if (!taps) return;
     for (ptrdiff_t first = begin; first < end; first += some) {
         some = FD_MIN(SOME, end - first);
         for (ptrdiff_t c = 0; c < some; c++) {
-            for (ptrdiff_t i = 0; i < (m + 2) * (m + 2); i++)
+            for (ptrdiff_t i = 0; i < K(points)(args); i++)
                 K(add_parts)(args, K(sums_of)(args, i) + (first + c) * pitch);
-            TRANSFORM(taps, m)(K(sums_of)(args, 0) + (first + c) * pitch, (m + 2) * point, point,
-                               taps + c * 9 * pitch, 3 * pitch, pitch, fd_round_up(OC, VL));
+            TRANSFORM(taps, args)(K(sums_of)(args, 0) + (first + c) * pitch,
+                                  K(side)(args) * point, point, taps + c * size * pitch,
+                                  side * pitch, pitch, fd_round_up(OC, VL));
         }
-        K(transpose)(taps, pitch, some * 9, OC, (T *)args->dw + first * 9, C * 9);
+        K(transpose)(taps, pitch, some * size, OC, (T *)args->dw + first * size, C * size);
     }
     if (args->db && !begin) {
-        T *db = K(sums_of)(args, (m + 2) * (m + 2));
+        T *db = K(sums_of)(args, K(points)(args));
         K(add_parts)(args, db);
         K(copy)(args->db, db, OC);
     }
 }
+#undef INPUT_TRANSFORM
 #undef TRANSFORM

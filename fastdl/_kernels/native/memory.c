@@ -18,7 +18,7 @@
 #endif
 
 /* ---- each thread's blocks of memory, freed when it ends ---- */
-enum { OWN, SHARED, SLOTS, BLOCKS };
+enum { OWN, MAPS, SHARED, SLOTS, BLOCKS };
 
 typedef struct {
     void *memory;
@@ -100,12 +100,15 @@ static void *grown(int which, size_t bytes)
     return it->memory;
 }
 
-void *fd_scratch(size_t bytes)
+static void *for_kernel(int which, size_t bytes)
 {
-    void *memory = grown(OWN, bytes);
+    void *memory = grown(which, bytes);
     if (!memory) refused = 1;
     return memory;
 }
+
+void *fd_scratch(size_t bytes) { return for_kernel(OWN, bytes); }
+void *fd_maps_scratch(size_t bytes) { return for_kernel(MAPS, bytes); }
 
 void *fd_shared_scratch(size_t bytes) { return grown(SHARED, bytes); }
 

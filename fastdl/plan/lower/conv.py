@@ -1,9 +1,13 @@
-"""Convolution, with a residual and a ReLU behind it; in inference also with batch norm, folded."""
+"""Convolution, with a residual, a ReLU and a max-pool behind it.
+
+In inference a batch norm is folded into the filters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -12,14 +16,18 @@ from ...layers.conv import Conv2d
 from ...layers.join import Add
 from ...layers.layer import Layer
 from ...layers.norm import BatchNorm2d
+from ...layers.pool import MaxPool2d
 from ...ops.conv import checked, conv_algorithm, conv_kernel, conv_method
 from ...ops.pad import Sides, checked_sides, fold_into, pad_into, padded_shape
 from ..value import Value
+from .pool import MaxPooling
 from .rule import Rule, fusions, lowers
 
 if TYPE_CHECKING:
     from ...graph import Node
     from ..planner import Planner
+
+BETWEEN = 1 << 18       # bytes of an image between convolution and pool, for them to be one kernel
 
 
 @lowers(Conv2d)
@@ -32,7 +40,7 @@ class ConvRule(Rule):
     def followers(cls, plan: Planner, layer: Layer) -> Iterable[type[Layer]]:
         # Filters are folded by NumPy, so on the device batch norm stays what it is.
         folds = not plan.training and not plan.on_device
-        return (BatchNorm2d, Add, ReLU) if folds else (Add, ReLU)
+        return (*([BatchNorm2d] if folds else []), Add, ReLU, MaxPool2d)
 
     @classmethod
     def fuses(cls, following: Layer) -> bool:
@@ -50,22 +58,47 @@ class ConvRule(Rule):
             b = plan.parameter(layer, "bias")
         if (norm := self.fused(BatchNorm2d)) is not None:
             w, b = self.folded(norm, b)
-        y = plan.new_maps(shape, self.x)
+        y = self.y = plan.new_maps(shape, self.x)
         residual = self.residual_like(y)
         relu = self.fused(ReLU) is not None
-        self.y = y
-        moments = None
+        self.pooling = self.one_kernel = moments = None
+        if (pool := self.fused(MaxPool2d)) is not None:
+            self.pooling = MaxPooling(plan, cast(MaxPool2d, pool.layer), y)
+            self.one_kernel = self.find_one_kernel(self.pooling)
         # Of several groups, or by im2col, they would be taken in a pass of their own.
-        if y.channels_last and layer.groups == 1 and self.algorithm != "im2col":
+        elif y.channels_last and layer.groups == 1 and self.algorithm != "im2col":
             moments = plan.add_moments(self.tail, y.shape[1])
+        if self.pooling and self.one_kernel:
+            plan.run("conv2d_max_pool2d", self.one_kernel, self.x, w, b, self.pooling.y,
+                     self.pooling.argmax, *self.window[:3], relu, self.algorithm,
+                     flops=self.flops, notes=self.method("conv2d", self.notes(b)))
+            return self.pooling.y
         plan.run("conv2d", conv_kernel("conv2d", plan.like, self.algorithm, None), self.x, w, b,
                  residual, y, *self.window, relu, self.algorithm, moments, flops=self.flops,
                  notes=self.method("conv2d", self.notes(b, moments)))
-        return y
+        return self.pooling.forward() if self.pooling else y
+
+    def find_one_kernel(self, pooling: MaxPooling) -> Callable[..., Any] | None:
+        """A kernel that does the pool, too, and whose backward passes take the pool's gradient."""
+        C, (KH, KW), y = self.x.shape[1], self.weight.shape[2:], self.y
+        fits = (pooling.window == ((2, 2), (2, 2), (0, 0)) and y.channels_last and KH * KW > 1
+                and self.window.groups == 1 and self.residual is None
+                and self.algorithm != "im2col" and y.nbytes <= y.shape[0] * BETWEEN
+                and (C > 4 or not self.plan.needs(self.head.inputs[0])))
+        module = conv_kernel("conv2d", self.plan.like, "auto", None).__module__
+        return getattr(sys.modules[module], "conv2d_max_pool2d", None) if fits else None
 
     def backward(self, dy: Value) -> None:
         plan, layer, (source,) = self.plan, self.layer, self.head.inputs
-        dy = plan.through_relu(self, self.y, dy)
+        pooled: tuple[Value | None, ...] = ()
+        if self.pooling is None:
+            dy = plan.through_relu(self, self.y, dy)
+        else:               # what the ReLU kept back, the pool's output shows, too
+            dy = plan.through_relu(self, self.pooling.y, dy)
+            if self.one_kernel:
+                pooled = (self.pooling.argmax,)
+            else:
+                dy = self.pooling.backward(dy, None)
         if (other := self.residual) is not None and plan.needs(other):
             plan.give(other, dy)
         if layer.params:
@@ -73,7 +106,7 @@ class ConvRule(Rule):
             db = plan.gradient(layer, "bias") if "bias" in layer.params else None
             kernel = conv_kernel("conv2d_backward_weight", plan.like, self.algorithm, None)
             plan.run("conv2d_backward_weight", kernel, dy, self.x, dw, db, *self.window,
-                     self.algorithm, flops=self.flops,
+                     self.algorithm, *pooled, flops=self.flops,
                      notes=self.method("conv2d_backward_weight"))
         if plan.needs(source):
             dx, others, gate = plan.new(self.x.shape, like=self.x), None, None
@@ -82,7 +115,7 @@ class ConvRule(Rule):
                 gate = self.x if plan.closes(source) else None
             kernel = conv_kernel("conv2d_backward_input", plan.like, self.algorithm, None)
             plan.run("conv2d_backward_input", kernel, dy, self.weight, others, gate, dx,
-                     *self.window, self.algorithm, flops=self.flops,
+                     *self.window, self.algorithm, *pooled, flops=self.flops,
                      notes=self.method("conv2d_backward_input", fusions(sum=others, ReLU=gate)))
             if self.sides is not None:
                 whole, dx = dx, plan.new(plan.value_of(source).shape, like=dx)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...layers.pool import (
     AdaptiveAvgPool2d,
@@ -17,31 +17,48 @@ from ...ops.resize import adaptive_size, plain_window, stretches, through, trans
 from ..value import Value
 from .rule import Rule, fusions, lowers
 
+if TYPE_CHECKING:
+    from ..planner import Planner
+
+
+class MaxPooling:
+    """The two passes over x. Keeps the place of each maximum, in a byte, for the way back."""
+
+    def __init__(self, plan: Planner, layer: MaxPool2d, x: Value) -> None:
+        expect_cells("max_pool2d", "x", x.shape)
+        self.plan, self.x = plan, x
+        self.window, output = checked_window("max_pool2d", x.shape[2:], *layer.window)
+        self.y = plan.new((*x.shape[:2], *output), like=x)
+        self.argmax = None
+        if plan.training:
+            cells = math.prod(self.window[0])
+            self.argmax = plan.new(self.y.shape, like=x, dtype=argmax_dtype(cells))
+
+    def forward(self) -> Value:
+        """Add the step; returns the output."""
+        self.plan.call("max_pool2d", self.x, self.y, self.argmax, *self.window)
+        return self.y
+
+    def backward(self, dy: Value, gate: Value | None) -> Value:
+        """Add the step; returns the gradient of x."""
+        dy, dx = self.plan.laid_out(dy, self.x.channels_last), self.plan.new(self.x.shape, self.x)
+        self.plan.call("max_pool2d_backward", dy, self.argmax, gate, dx, *self.window,
+                       notes=fusions(ReLU=gate))
+        return dx
+
 
 @lowers(MaxPool2d)
 class MaxPoolRule(Rule):
-    """Keeps the place of each maximum, in a byte, for the way back."""
+    """Where no convolution before it takes it over."""
 
     def forward(self) -> Value:
-        plan, x = self.plan, self.sources[0]
-        expect_cells("max_pool2d", "x", x.shape)
-        self.window, output = checked_window("max_pool2d", x.shape[2:], *self.layer.window)
-        y = plan.new((*x.shape[:2], *output), like=x)
-        self.argmax = None
-        if plan.training:
-            self.argmax = plan.new(y.shape, like=x, dtype=argmax_dtype(math.prod(self.window[0])))
-        plan.call("max_pool2d", x, y, self.argmax, *self.window)
-        self.y = y
-        return y
+        self.pooling = MaxPooling(self.plan, self.layer, self.sources[0])
+        return self.pooling.forward()
 
     def backward(self, dy: Value) -> None:
-        plan, (source,), x = self.plan, self.head.inputs, self.sources[0]
-        dy = plan.laid_out(dy, x.channels_last)
-        dx = plan.new(x.shape, like=x)
-        gate = None if plan.has_gradient(source) or not plan.closes(source) else self.y
-        plan.call("max_pool2d_backward", dy, self.argmax, gate, dx, *self.window,
-                  notes=fusions(ReLU=gate))
-        plan.give(source, dx)
+        plan, (source,) = self.plan, self.head.inputs
+        gated = not plan.has_gradient(source) and plan.closes(source)
+        plan.give(source, self.pooling.backward(dy, self.pooling.y if gated else None))
 
 
 @lowers(AvgPool2d)

@@ -9,6 +9,7 @@ from ...errors import FastdlError, ShapeError
 from ...layers.activation import ReLU, ReLU6
 from ...layers.join import Add
 from ...layers.layer import Layer
+from ...layers.pool import MaxPool2d
 
 if TYPE_CHECKING:
     from ...graph import Node
@@ -103,7 +104,7 @@ class Rule:
     def notes(self, bias: Value | None = None, moments: Value | None = None) -> str:
         """What is fused into the forward pass, in words."""
         return fusions(bias=bias, residual=self.fused(Add), ReLU=self.fused(ReLU),
-                       ReLU6=self.fused(ReLU6), moments=moments)
+                       ReLU6=self.fused(ReLU6), pool=self.fused(MaxPool2d), moments=moments)
 
     def forward(self) -> Value:
         """Add the steps of the forward pass."""
