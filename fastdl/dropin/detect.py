@@ -86,7 +86,7 @@ def _lacking(profile: str, trees: list[ast.Module],
             theirs = {name for copy in _parsed(path or "") for name in _defined(copy)}
             ours = dir(importlib.import_module(f"{__package__}.{profile}.{node.module}"))
             yield from ((path, alias.name) for alias in node.names
-                        if path and alias.name in theirs.difference(ours))
+                        if path and alias.name in theirs.difference(ours, ("*",)))
 
 
 def _reasons(votes: list[tuple[str, ...]]) -> Iterator[str]:

@@ -78,6 +78,7 @@ def own_copy(folder, **files):
 def test_a_copy_with_more_than_the_profile_has_is_left_alone(tmp_path):
     own_copy(tmp_path, layers="from common.functions import *\nclass Relu: pass\nclass Gelu: pass")
     assert decide(["from common.layers import Relu, softmax"], tmp_path).profile == "zero1"
+    assert decide(["from common.layers import *"], tmp_path).profile == "zero1"
     assert decide(["from common.layers import Relu, Gelu"], tmp_path) == (
         None, f"{tmp_path / 'common' / 'layers.py'} has Gelu, which profile zero1 has not")
 
