@@ -79,9 +79,17 @@ class EarlyStopping(_Watch):
                                for name, array in trainer.net.state_dict().items()}
             return False
         ends = trainer.epoch - self.best_epoch >= self.patience
-        if ends and self._state:
-            trainer.net.load_state_dict(self._state)
+        if ends:
+            self.restore(trainer)
         return ends
+
+    def restore(self, trainer: Trainer) -> None:
+        """Give the network the parameters of its best epoch, if `restore_best` kept them.
+
+        It is done when training is ended here; where the epochs ran out before, call it.
+        """
+        if self._state:
+            trainer.net.load_state_dict(self._state)
 
 
 class BestCheckpoint(_Watch):
