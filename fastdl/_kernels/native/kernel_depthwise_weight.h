@@ -30,7 +30,7 @@ FD_INLINE void K(multiply_rows)(const K(products) *p, ptrdiff_t row, ptrdiff_t v
     const T *dy = y->data + (row - p->rows.begin) * y->row + channel;
     ptrdiff_t place = (top - p->in_rows.begin) * x->row
         + (left - p->in_columns.begin) * x->column + channel, column = 0;
-    V sums[26], gradient[KEPT * K(TILE_ROWS)], value[ROWS];
+    V sums[26], gradient[KEPT * K(TILE_ROWS)] = {(V){0}}, value[ROWS];
 #pragma GCC unroll 26
     for (int t = 0; t < taps * taps + 1; t++) sums[t] = K(load)(total + t * VL);
     for (ptrdiff_t first = 0; first < steps; first += kept)
