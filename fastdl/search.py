@@ -324,6 +324,19 @@ class Pruning:
     ----------
     trial : optuna.Trial
     monitor : name of the number to report
+
+    It serves an objective of your own, too:
+
+    >>> import fastdl as fd
+    >>> (x, t), test = fd.datasets.digits()
+    >>> def objective(trial):
+    ...     lr = trial.suggest_float("lr", 1e-3, 1e-1, log=True)
+    ...     trainer = fd.Trainer(fd.models.mlp(image_size=8), optimizer=fd.optimizers.Adam(lr))
+    ...     history = trainer.fit(x[:100], t[:100], epochs=2, validation_data=test,
+    ...                           callbacks=[Pruning(trial)], progress=False)
+    ...     return history["val_accuracy"][-1]
+    >>> len(search(objective, trials=2, progress=False).trials)
+    2
     """
 
     def __init__(self, trial: Trial, monitor: str = "val_accuracy") -> None:

@@ -70,6 +70,11 @@ def grad_cam_maps(net: Module, x: Any, classes: Any = None,
     Returns
     -------
     (N, H, W), from 0 up
+
+    >>> import fastdl as fd
+    >>> net = fd.models.simple_convnet(image_size=8)
+    >>> grad_cam_maps(net, np.ones((2, 1, 8, 8)), classes=[3, 5]).shape
+    (2, 8, 8)
     """
     x = _images("grad_cam_maps", x)
     maps: list[tuple[Node, np.ndarray]] = []
