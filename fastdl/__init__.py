@@ -23,6 +23,7 @@ from . import (
     random,
     regularizers,
     schedules,
+    search,
     transforms,
     viz,
 )
@@ -81,7 +82,7 @@ __all__ = [
     "cuda", "datasets", "errors", "explain", "flatten", "gelu", "get_conv_algorithm",
     "get_num_threads", "hardsigmoid", "hardswish", "initializers", "layers", "leaky_relu", "losses",
     "mean", "models", "multiply", "onnx", "ops", "optimizers", "random", "regularizers", "relu",
-    "relu6", "schedules", "seed", "set_backend", "set_conv_algorithm", "set_num_threads",
+    "relu6", "schedules", "search", "seed", "set_backend", "set_conv_algorithm", "set_num_threads",
     "show_config", "sigmoid", "silu", "softmax", "tanh", "training_only", "transforms",
     "use_backend", "viz",
 ]

@@ -18,6 +18,25 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 
+def larger_is_better(monitor: str) -> bool:
+    """Whether a number of the history is better when it is larger: those of accuracy are."""
+    return "accuracy" in monitor
+
+
+def last_value(who: str, trainer: Trainer, monitor: str) -> float:
+    """A number of the last epoch, for the callback `who`.
+
+    Raises
+    ------
+    ArgumentError
+        when the history has no such number
+    """
+    if monitor not in trainer.history:
+        raise ArgumentError(f"{who}: the history has no {monitor!r}, but "
+                            f"{', '.join(trainer.history)}; validation_data gives val_loss")
+    return trainer.history[monitor][-1]
+
+
 class _Watch:
     """Base of those that compare an epoch with the best one so far.
 
@@ -29,17 +48,13 @@ class _Watch:
 
     def __init__(self, monitor: str = "val_loss", min_delta: float = 0.0) -> None:
         self.monitor, self.min_delta = monitor, abs(float(min_delta))
-        self._sign = 1.0 if "accuracy" in monitor else -1.0
+        self._sign = 1.0 if larger_is_better(monitor) else -1.0
         self.best: float | None = None
         self.best_epoch = 0
 
     def improved(self, trainer: Trainer) -> bool:
         """Whether the last epoch is the best so far; NaN never is."""
-        history = trainer.history
-        if self.monitor not in history:
-            raise ArgumentError(f"{type(self).__name__}: the history has no {self.monitor!r}, but "
-                                f"{', '.join(history)}; validation_data gives val_loss")
-        value = history[self.monitor][-1]
+        value = last_value(type(self).__name__, trainer, self.monitor)
         if math.isnan(value) or (self.best is not None and self._sign * (value - self.best)
                                  <= self.min_delta):
             return False
@@ -79,9 +94,17 @@ class EarlyStopping(_Watch):
                                for name, array in trainer.net.state_dict().items()}
             return False
         ends = trainer.epoch - self.best_epoch >= self.patience
-        if ends and self._state:
-            trainer.net.load_state_dict(self._state)
+        if ends:
+            self.restore(trainer)
         return ends
+
+    def restore(self, trainer: Trainer) -> None:
+        """Give the network the parameters of its best epoch, if `restore_best` kept them.
+
+        It is done when training is ended here; where the epochs ran out before, call it.
+        """
+        if self._state:
+            trainer.net.load_state_dict(self._state)
 
 
 class BestCheckpoint(_Watch):

@@ -187,12 +187,14 @@ class Graph:
         outputs = [values[node.index] for node in self.outputs]
         return outputs, Tape(saved, outputs, seen)
 
-    def backward(self, tape: Tape, dys: Sequence[Array],
-                 need_dx: bool = True) -> tuple[list[Array | None], dict[Layer, dict[str, Array]]]:
+    def backward(self, tape: Tape, dys: Sequence[Array], need_dx: bool = True,
+                 watch: Callable[[Node, Array], None] | None = None,
+                 ) -> tuple[list[Array | None], dict[Layer, dict[str, Array]]]:
         """Gradients of the inputs (None without `need_dx`), and of each layer's parameters.
 
         The nodes are walked in reverse; gradients of a value that is read several times, and of
-        a layer that is used several times, add up.
+        a layer that is used several times, add up. `watch` is shown the gradient of each layer's
+        output.
         """
         needed = self.needing_gradients(need_dx)
         flowing: dict[int, Array] = {}
@@ -206,6 +208,8 @@ class Graph:
             if node.index not in flowing or not needed[node.index]:
                 continue
             dy = flowing.pop(node.index)
+            if watch is not None:
+                watch(node, dy)
             if any(needed[source.index] for source in node.inputs):
                 dxs, param_grads = layer.grad(dy, tape.saved[node.index])
                 _expect_count(node, dxs)

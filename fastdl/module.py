@@ -121,6 +121,10 @@ class Module:
         _structure_changed()
         object.__delattr__(self, name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes along, or a pickle: all but the traces of runs."""
+        return {name: value for name, value in vars(self).items() if name not in ("_trace", "_run")}
+
     # ---- parts ----
 
     def named_children(self) -> Iterator[tuple[str, Module | Layer]]:

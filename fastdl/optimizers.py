@@ -155,6 +155,10 @@ class KernelOptimizer(Optimizer):
         self._seen: list[Any] = []          # what the groups were made from,
         self._steps: list[int] = []         # and how many updates each parameter had had
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes along, or a pickle: not the calls, which hold addresses."""
+        return vars(self) | {"_groups": [], "_seen": [], "_steps": []}
+
     def options_of(self, state: dict[str, Any]) -> tuple[float, ...]:
         """The kernel's options for parameters in this state."""
         raise NotImplementedError(f"{type(self).__name__} does not define options_of")

@@ -13,7 +13,7 @@ import pytest
 
 import fastdl as fd
 from fastdl import cli
-from fastdl.cli.predict import read_image
+from fastdl.cli.predict import load_model, read_image
 
 THREE_FILES = {"model.safetensors", "history.json", "curves.png"}
 
@@ -303,6 +303,90 @@ def test_images_of_other_kinds(tmp_path):
     assert read_image(tmp_path / "colour.png", 1, 8).shape == (1, 8, 8)
 
 
+# ---- viz ----
+
+@pytest.fixture
+def convnet(tmp_path):
+    """A network that has learned next to nothing, with every kind of thing to look at."""
+    pytest.importorskip("matplotlib")
+    assert train(model="simple_convnet") == 0
+    return tmp_path / "run" / "model.safetensors"
+
+
+@pytest.mark.parametrize(("kind", "options"), [
+    ("filters", ()), ("filters", ("--layer", "conv1")), ("features", ()), ("activations", ()),
+    ("gradients", ("--limit", "20")), ("saliency", ()), ("gradcam", ("--layer", "pool1")),
+    ("gradcam", ("--limit", "3")), ("errors", ()), ("confusion", ("--limit", "50"))])
+def test_viz(convnet, capsys, tmp_path, kind, options):
+    assert cli.main(["viz", kind, str(convnet), "--out", "picture.png", *options]) == 0
+    assert "wrote picture.png" in capsys.readouterr().out
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_viz_of_image_files(trained, tmp_path):
+    model, pictures, _ = trained
+    assert cli.main(["viz", "saliency", str(model), *map(str, pictures)]) == 0
+    assert (tmp_path / "saliency.png").exists()
+
+
+def test_viz_of_what_is_not_there(convnet, capsys):
+    assert "no convolution 'fc1'; there are: conv1" in fails(
+        capsys, "viz", "filters", convnet, "--layer", "fc1")
+    assert "no layer 'none' gives feature maps" in fails(
+        capsys, "viz", "gradcam", convnet, "--layer", "none")
+    assert "jpq" in fails(capsys, "viz", "filters", convnet, "--out", "picture.jpq")
+    assert "unrecognized arguments: a.png" in rejects(capsys, "viz", "errors", str(convnet),
+                                                      "a.png")
+    train(out="dense")
+    assert "the network has no convolution" in fails(
+        capsys, "viz", "filters", convnet.parents[1] / "dense" / "model.safetensors")
+
+
+# ---- search ----
+
+def search(*options):
+    return cli.main(["search", "--dataset", "digits", "--limit", "100", "--epochs", "1",
+                     "--threads", "1", "--seed", "0", "--out", "found", *options])
+
+
+def test_search(capsys, tmp_path):
+    pytest.importorskip("optuna")
+    pytest.importorskip("matplotlib")
+    options = ("--model", "mlp", "--storage", "search.db", "--optimizers", "adam")
+    assert search(*options, "--trials", "2") == 0
+    out = capsys.readouterr().out
+    assert "best of 2 trials: lr=" in out
+    assert "optimizer=adam" in out
+    assert "test accuracy" in out
+    assert f"wrote {Path('found', 'model.safetensors')}, {Path('found', 'trials.png')}" in out
+    assert search(*options, "--trials", "3") == 0
+    assert "best of 3 trials" in capsys.readouterr().out
+    assert "had another space; choose another name" in fails(
+        capsys, "search", *options, "--dataset", "digits", "--epochs", "1", "--lr", "0.1", "0.2")
+
+
+def test_search_for_an_architecture(capsys):
+    pytest.importorskip("optuna")
+    assert search("--model", "cell_net", "--nodes", "3", "--trials", "1") == 0
+    assert "operations=" in capsys.readouterr().out
+    net = load_model(Path("found", "model.safetensors")).net
+    assert len(net.cells[0].edges) == 3
+
+
+def test_a_search_that_is_interrupted(capsys, monkeypatch):
+    pytest.importorskip("optuna")
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fd.Trainer, "fit", interrupted)
+    assert search("--storage", "search.db") == 130
+    assert ("interrupted; the finished trials are in search.db; the same command goes on"
+            in capsys.readouterr().err)
+    assert search() == 130
+    assert "nothing is kept without --storage" in capsys.readouterr().err
+
+
 # ---- the rest ----
 
 def test_info(capsys):
@@ -341,6 +425,9 @@ def test_version(capsys):
     (("train", "--dataset", "imagenet"), "--dataset: invalid choice: 'imagenet'"),
     (("train", "--optimizer", "adamm"), "--optimizer: invalid choice: 'adamm'"),
     (("train", "--schedule", "cosinus"), "--schedule: invalid choice: 'cosinus'"),
+    (("search", "--trials", "0"), "--trials: expected an integer of at least 1, got '0'"),
+    (("search", "--lr", "0", "1"), "--lr: expected a number above 0, got '0'"),
+    (("viz", "dreams"), "invalid choice: 'dreams'"),
     (("predict", "model.safetensors"), "the following arguments are required: IMAGE"),
 ], ids=" ".join)
 def test_bad_options(capsys, arguments, message):

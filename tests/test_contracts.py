@@ -29,7 +29,7 @@ FLOORS = [
     {"datasets", "transforms", "models", "onnx"},
     {"history", "loader", "viz"},
     {"trainer", "callbacks"},
-    {"dropin", "benchmark"},
+    {"dropin", "benchmark", "search", "sklearn"},
     {"__init__"},
     {"examples"},
     {"cli", "__main__"},

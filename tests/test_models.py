@@ -5,6 +5,7 @@ import pytest
 from helpers_layers import assert_as_twin
 
 import fastdl as fd
+from fastdl.models.cell_net import Cell
 
 TASKS = {"28×28": (1, 28), "8×8": (1, 8), "3×32×32": (3, 32)}
 each_task = pytest.mark.parametrize(("channels", "size"), TASKS.values(), ids=TASKS.keys())
@@ -174,3 +175,43 @@ def test_create_rejects():
         fd.models.create("resnet0")
     with pytest.raises(TypeError, match="hidden"):
         fd.models.create("simple_convnet", hidden=3)
+
+
+def test_a_cell_is_sums_over_its_edges(rng):
+    """Of identities and pools alone: what can be said by hand."""
+    def cell(*operations):
+        return Cell(2, operations)
+
+    x = rng.standard_normal((1, 2, 4, 4)).astype(np.float32)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    pooled = np.max([padded[:, :, i:i + 4, j:j + 4] for i in range(3) for j in range(3)], axis=0)
+    np.testing.assert_array_equal(cell("identity").forward(x), x)
+    # 1 = pool(0);  2 = 0 + 1;  3 = 0 + 1 + 2
+    y = cell("max_pool3x3", *["identity"] * 5).forward(x)
+    np.testing.assert_allclose(y, 2 * (x + pooled), rtol=1e-6)
+
+
+def test_parameters_of_a_cell_net():
+    norm = 2
+
+    def parameters(*operations, cells=1):
+        net = fd.models.cell_net(5, 3, operations=operations, cells=cells, width=8)
+        return sum(w.size for w in net.params.values())
+
+    around = 8 * (3 * 9 + norm) + dense(8, 5)
+    expected = {"identity": 0, "max_pool3x3": 0, "conv3x3": 8 * (8 * 9 + norm),
+                "conv5x5": 8 * (8 * 25 + norm), "separable3x3": 8 * (9 + norm) + 8 * (8 + norm)}
+    for name, count in expected.items():
+        assert parameters(name) == around + count
+    assert parameters("conv3x3", "identity", "conv3x3", cells=2) == (
+        8 * (3 * 9 + norm) + 2 * expected["conv3x3"] + 16 * (8 * 9 + norm)
+        + 2 * 16 * (16 * 9 + norm) + dense(16, 5))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"operations": ["conv7x7"]}, "unknown operation 'conv7x7'; there are: conv3x3"),
+    ({"operations": ["identity"] * 4}, "as many as a cell has edges: 1, 3, 6, 10, …, got 4"),
+    ({"operations": []}, "got 0"), ({"cells": 0}, "cells must be at least 1, got 0")])
+def test_cells_that_cannot_be(options, message):
+    with pytest.raises(fd.ArgumentError, match=message):
+        fd.models.cell_net(**options)

@@ -632,3 +632,23 @@ def test_layers_made_inside_connect_follow_the_mode():
     assert (net.eval().forward(x) != 0).all()
     assert (net.train().forward(x) == 0).mean() > 0.5
     assert (WithUnused().eval().forward(x) != 0).all()
+
+
+def test_copies_and_pickles_leave_runs_behind(rng):
+    net = fd.Sequential(Linear(3, 4), ReLU(), Linear(4, 2))
+    trainer = fd.Trainer(net)
+    x = rng.standard_normal((5, 3)).astype(np.float32)
+    trainer.step(x, np.zeros(5, int))
+    net.backward(np.ones_like(net.forward(x)))
+    for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(again.predict(x), net.predict(x))
+        assert not again.grads
+        again.params["0.weight"][...] = 0
+        assert net.params["0.weight"].any()
+    optimizer = pickle.loads(pickle.dumps(trainer.optimizer))
+    twin = copy.deepcopy(net)
+    net.forward(x)
+    net.backward(np.ones((5, 2), np.float32))
+    for each, of in ((trainer.optimizer, net), (optimizer, twin)):
+        each.update(of.params, net.grads)
+    np.testing.assert_equal(twin.state_dict(), net.state_dict())

@@ -5,6 +5,7 @@ import pytest
 
 import fastdl as fd
 from fastdl import initializers, models
+from fastdl.models.cell_net import OPERATIONS
 from fastdl.models.densenet import DenseNet
 from fastdl.models.fractalnet import FractalNet
 from fastdl.models.pyramidnet import pyramidnet
@@ -50,6 +51,8 @@ SMALL = {"num_classes": 3, "in_channels": 2}
 # Networks reduced until a difference takes little time; what is random in training is left out
 # where the gradient is checked.
 REDUCED = {
+    "cell_net": (lambda: models.cell_net(
+        operations=[*OPERATIONS, "identity"], cells=2, width=4, **SMALL), (2, 8)),
     "lenet5": (lambda: models.lenet5(3, in_channels=1, image_size=16), (1, 16)),
     "resnet_cifar": (lambda: models.resnet_cifar(8, 3, in_channels=2), (2, 8)),
     "preact_resnet110": (lambda: models.preact_resnet(8, 3, bottleneck=False, in_channels=2),

@@ -55,3 +55,16 @@ def test_seeds_of_kernels_have_64_bits():
     assert all(type(seed) is int and 0 <= seed < 2**64 for seed in seeds)
     assert max(seeds) >= 2**63
     assert len(set(seeds)) == 200
+
+
+def test_a_seeded_block_leaves_the_rest_alone():
+    fd.seed(1)
+    expected = fd.random.generator().random(3)
+    fd.seed(1)
+    drawn = [fd.random.generator().random()]
+    with fd.random.seeded([2, 5]):
+        assert fd.random.generator().random() == np.random.default_rng([2, 5]).random()
+        fd.seed(7)
+        assert fd.random.generator().random() == np.random.default_rng(7).random()
+    drawn += list(fd.random.generator().random(2))
+    np.testing.assert_array_equal(drawn, expected)

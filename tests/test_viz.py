@@ -105,3 +105,127 @@ def test_gradient_histograms(batch):
     assert [axes.get_title() for axes in figure.axes] == ["conv.weight", "fc.weight"]
     assert [counts(axes) for axes in figure.axes] == [4 * 9, 3 * 64]
     assert len(figure.axes[0].patches) == 7
+
+
+# ---- what a network decides ----
+
+class Classifier(fd.Module):
+    """A network whose Grad-CAM can be said by hand."""
+
+    def __init__(self):
+        fd.seed(1)
+        self.conv = Conv2d(2, 3, 3, padding=1)
+        self.pool = fd.layers.GlobalAvgPool2d()
+        self.fc = Linear(3, 4)
+
+    def connect(self, x):
+        return self.fc(flatten(self.pool(relu(self.conv(x)))))
+
+
+def test_saliency_is_a_derivative(rng):
+    """By differences, in inference mode: no statistics are changed, nothing is dropped."""
+    net = fd.Sequential(Conv2d(2, 4, 3), fd.layers.BatchNorm2d(4), fd.layers.Tanh(),
+                        fd.layers.Dropout(0.5), fd.layers.Flatten(), Linear(16, 3))
+    net.astype("float64")
+    net.params["1.weight"] = rng.uniform(0.5, 2, 4)
+    x = rng.standard_normal((2, 2, 4, 4))
+    before = net.state_dict()
+    maps = viz.saliency_maps(net, x, classes=[2, 0])
+    assert not net.grads
+    np.testing.assert_equal(net.state_dict(), before)
+    expected = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        around = np.zeros_like(x)
+        around[index] = 1e-6
+        change = net.predict(x + around) - net.predict(x - around)
+        expected[index] = change[index[0], [2, 0][index[0]]] / 2e-6
+    np.testing.assert_allclose(maps, np.abs(expected).max(axis=1), rtol=1e-6, atol=1e-8)
+    winners = net.predict(x).argmax(axis=1)
+    np.testing.assert_array_equal(viz.saliency_maps(net, x), viz.saliency_maps(net, x, winners))
+
+
+def test_grad_cam_before_a_mean_is_cam(rng):
+    """Selvaraju et al., section 3.1: the weights are then those of the dense layer (CAM)."""
+    net = Classifier()
+    x = rng.standard_normal((3, 2, 5, 5)).astype(np.float32)
+    maps = np.maximum(net.conv.forward(x), 0)
+    expected = np.maximum(np.einsum("nkhw,k->nhw", maps, net.fc.weight[2]) / 25, 0)
+    np.testing.assert_allclose(viz.grad_cam_maps(net, x, 2), expected, rtol=1e-4, atol=1e-6)
+    before_relu = net.conv.forward(x)
+    weights = (before_relu > 0).mean(axis=(2, 3)) * net.fc.weight[2] / 25
+    expected = np.maximum(np.einsum("nkhw,nk->nhw", before_relu, weights), 0)
+    for layer in ("conv", net.conv):
+        np.testing.assert_allclose(viz.grad_cam_maps(net, x, 2, layer), expected, rtol=1e-4,
+                                   atol=1e-6)
+
+
+def test_grad_cam_has_the_size_of_the_image(rng):
+    net = fd.models.resnet20(num_classes=3, in_channels=1)
+    heat = viz.grad_cam_maps(net, rng.standard_normal((2, 1, 16, 16)))
+    assert heat.shape == (2, 16, 16)
+    assert (heat >= 0).all()
+
+
+def test_grad_cam_of_what_has_no_maps(rng):
+    x = rng.standard_normal((1, 2, 5, 5))
+    with pytest.raises(fd.ArgumentError, match="no layer 'fc' gives feature maps"):
+        viz.grad_cam_maps(Classifier(), x, layer="fc")
+    with pytest.raises(fd.ArgumentError, match="no layer 'none' gives feature maps"):
+        viz.grad_cam_maps(Classifier(), x, layer="none")
+    with pytest.raises(fd.ArgumentError, match="the network has no Conv2d; say which layer"):
+        viz.grad_cam_maps(fd.models.mlp(3, 2, 5), x)
+    with pytest.raises(fd.ArgumentError, match="classes must be from 0 to 3, got 4"):
+        viz.grad_cam_maps(Classifier(), x, 4)
+    with pytest.raises(fd.ShapeError, match=r"x must be images \(N, C, H, W\)"):
+        viz.grad_cam_maps(Classifier(), x[0, 0])
+
+
+@pytest.mark.parametrize("draw", [viz.saliency, viz.grad_cam])
+def test_figures_of_decisions(draw, rng, tmp_path):
+    net = Classifier()
+    x = rng.standard_normal((3, 2, 5, 5)).astype(np.float32)
+    figure = draw(net, x, tmp_path / "picture.png", class_names=["a", "b", "c", "d"], columns=4)
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(figure.axes) == 8                    # two rows, of which the last has two places
+    titles = [axes.get_title() for axes in figure.axes[:6:2]]
+    scores = net.predict(x)
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert titles == [f"{'abcd'[row.argmax()]} ({row.max():.0%})" for row in p]
+    assert len(draw(net, x[0]).axes) == 2           # a single image
+
+
+def by_heart(scores):
+    """A network that gives these scores for images that say which."""
+    net = fd.Sequential(fd.layers.Flatten(), Linear(len(scores), 3, bias=False))
+    net.params["1.weight"] = np.array(scores).T
+    return net, np.eye(len(scores), dtype=np.float32).reshape(-1, 1, 1, len(scores))
+
+
+def test_misclassified(tmp_path):
+    net, x = by_heart([[9, 0, 0], [0, 2, 0], [0, 0, 5], [3, 0, 0]])
+    figure = viz.misclassified(net, x, [1, 1, 0, 2], tmp_path / "errors.png",
+                               class_names=["cat", "dog", "cow"])
+    sure = {score: np.exp(score) / (np.exp(score) + 2) for score in (9, 5, 3)}
+    assert [axes.get_title() for axes in figure.axes] == [
+        f"cat ({sure[9]:.0%}),\nis dog", f"cow ({sure[5]:.0%}),\nis cat",
+        f"cat ({sure[3]:.0%}),\nis cow"]
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), x[2, 0])
+    assert len(viz.misclassified(net, x, [1, 1, 0, 2], count=2).axes) == 2
+    with pytest.raises(fd.ArgumentError, match="all 4 images are classified right"):
+        viz.misclassified(net, x, [0, 1, 2, 0])
+    with pytest.raises(fd.ShapeError, match=r"t must be the classes of the samples"):
+        viz.misclassified(net, x, [0.0, 1, 2, 0])
+    with pytest.raises(fd.ShapeError, match="for classes from 0 to 3"):
+        viz.misclassified(net, x, [0, 1, 3, 0])
+
+
+def test_confusion_matrix(tmp_path):
+    net, x = by_heart([[9, 0, 0], [0, 2, 0], [0, 0, 5], [3, 0, 0]])
+    counts = viz.confusion(net, x, [1, 1, 2, 1])
+    np.testing.assert_array_equal(counts, [[0, 0, 0], [2, 1, 0], [0, 0, 1]])
+    figure = viz.confusion_matrix(net, x, [1, 1, 2, 1], tmp_path / "confusion.png")
+    (axes,) = figure.axes
+    assert axes.get_title() == "accuracy 50.00%"
+    assert [(text.get_position(), text.get_text()) for text in axes.texts] == [
+        ((0, 1), "2"), ((1, 1), "1"), ((2, 2), "1")]
+    np.testing.assert_allclose(axes.images[0].get_array()[1], [2 / 3, 1 / 3, 0])

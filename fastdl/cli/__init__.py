@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import FastdlError
-from . import bench, examples, info, predict, run, train
+from . import bench, examples, info, predict, run, search, train, viz
 from .options import INTERRUPTED, Parser
 
-COMMANDS = (run, train, predict, examples, bench, info)        # in the order of ``fastdl --help``
+# In the order of ``fastdl --help``.
+COMMANDS = (run, train, predict, search, viz, examples, bench, info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,20 +26,38 @@ def add(commands: Commands) -> None:
     add_settings(predict)
 
 
-def _load_model(path: Path) -> tuple[Module, tuple[int, int], tuple[str, ...]]:
-    """The network that `train` wrote, the channels and size of its images, its classes' names."""
+class Trained(NamedTuple):
+    """A network that `train` wrote, and what it was trained on."""
+
+    net: Module
+    channels: int
+    size: int
+    dataset: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of its data set."""
+        return datasets.class_names(self.dataset)
+
+    def read_images(self, paths: Sequence[Path]) -> np.ndarray:
+        """Image files as a batch of its images."""
+        return np.stack([read_image(path, self.channels, self.size) for path in paths])
+
+
+def load_model(path: Path) -> Trained:
+    """Read what `train` wrote."""
     tensors, metadata = files.read_tensors(path)
     try:
         about = json.loads(metadata["fastdl"])
         options = about["options"]
         net = models.create(about["model"], **options)
-        image = options["in_channels"], options["image_size"]
-        names = datasets.class_names(about["dataset"])
+        trained = Trained(net, options["in_channels"], options["image_size"], about["dataset"])
+        datasets.class_names(trained.dataset)
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: does not say which model it is; predict reads the "
                               f"{MODEL} that fastdl train writes") from error
     net.load_state_dict(tensors)
-    return net, image, names
+    return trained
 
 
 def read_image(path: Path, channels: int, size: int) -> np.ndarray:
@@ -63,11 +83,10 @@ def read_image(path: Path, channels: int, size: int) -> np.ndarray:
 def run(arguments: argparse.Namespace) -> int:
     """Print the class of each image."""
     apply_settings(arguments)
-    net, image, names = _load_model(arguments.model)
-    x = np.stack([read_image(path, *image) for path in arguments.images])
-    scores = net.predict(x)
+    trained = load_model(arguments.model)
+    scores = trained.net.predict(trained.read_images(arguments.images))
     scores = np.exp(scores - scores.max(axis=1, keepdims=True))
     for path, row in zip(arguments.images, scores / scores.sum(axis=1, keepdims=True),
                          strict=True):
-        print(f"{path}: {names[row.argmax()]} ({row.max():.1%})")
+        print(f"{path}: {trained.class_names[row.argmax()]} ({row.max():.1%})")
     return 0

@@ -44,7 +44,7 @@ def add(commands: Commands) -> None:
     add_settings(train)
 
 
-def _load_data(name: str | None) -> tuple[str, Any]:
+def load_data(name: str | None) -> tuple[str, Any]:
     """The data set asked for, else MNIST if it can be had, else the digits."""
     if name is not None:
         return name, datasets.load(name)
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, and write the network, its history and its curves."""
     apply_settings(arguments)
     backend.keep_freed_memory()
-    name, (train, test) = _load_data(arguments.dataset)
+    name, (train, test) = load_data(arguments.dataset)
     (x, t), test = ((part[0][:arguments.limit], part[1][:arguments.limit])
                     for part in (train, test))
     random.seed(arguments.seed)

@@ -115,6 +115,11 @@ class Layer:
         if name not in _OF_A_RUN:
             self.__dict__["_version"] = self._version + 1
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes along, or a pickle: not what a run has left."""
+        return {name: value for name, value in vars(self).items()
+                if name not in ("_saved", "_grads")}
+
     def check_grads(self, grads: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What `grad` returned for the parameters, if it fits them."""
         if grads.keys() != self.params.keys():

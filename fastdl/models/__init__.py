@@ -3,6 +3,7 @@
 from ._registry import create, names
 from ._registry import names as list  # noqa: A004 - the public name, as in fd.models.list()
 from .alexnet import AlexNet, AlexNetPaper, alexnet, alexnet_paper
+from .cell_net import CellNet, cell_net
 from .cifar_net import CifarNet, cifar_net
 from .deep_convnet import DeepConvNet, deep_convnet
 from .densenet import DenseNet, densenet121, densenet161, densenet169, densenet201, densenet_bc100
@@ -71,23 +72,22 @@ from .xception import Xception, xception
 from .zfnet import ZFNet, zfnet
 
 __all__ = [
-    "VGG", "AlexNet", "AlexNetPaper", "CifarNet", "DeepConvNet", "DenseNet", "EfficientNet",
-    "FractalNet", "GoogLeNet", "Inception3", "LeNet5", "MnistNet", "MobileNetV1", "MobileNetV2",
-    "MobileNetV3", "ResNet", "RoR", "SimpleConvNet", "SmallResNet", "SqueezeNet", "VideoResNet",
-    "Xception", "ZFNet", "alexnet", "alexnet_paper", "cifar_net", "create", "deep_convnet",
-    "densenet121", "densenet161", "densenet169", "densenet201", "densenet_bc100",
-    "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4",
-    "efficientnet_b5", "efficientnet_b6", "efficientnet_b7", "fractalnet20", "googlenet",
-    "inception_v3", "lenet5", "list", "mlp", "mnist_net", "mobilenet_v1", "mobilenet_v2",
-    "mobilenet_v3_large", "mobilenet_v3_small", "names", "preact_resnet", "preact_resnet110",
-    "preact_resnet164", "preact_resnet1001", "pyramidnet", "pyramidnet110_a48",
-    "pyramidnet110_a84", "pyramidnet110_a270", "pyramidnet164_a270", "pyramidnet272_a200",
-    "r3d_18", "resnet18", "resnet20", "resnet32", "resnet34", "resnet44", "resnet50", "resnet56",
-    "resnet101", "resnet110", "resnet152", "resnet_cifar", "resnext50_32x4d", "resnext101_32x8d",
-    "ror3_110", "se_resnet18", "se_resnet50", "se_resnet110", "shake_shake26_32",
-    "shake_shake26_64", "shake_shake26_96", "shakedrop272_a200", "simple_convnet",
-    "squeezenet1_0", "squeezenet1_1", "stochastic_depth110", "swapout", "swapout20", "swapout32",
-    "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
-    "wide_resnet", "wide_resnet50_2", "wide_resnet101_2", "wrn_16_8", "wrn_28_10", "wrn_40_4",
-    "xception", "zfnet",
+    "VGG", "AlexNet", "AlexNetPaper", "CellNet", "CifarNet", "DeepConvNet", "DenseNet",
+    "EfficientNet", "FractalNet", "GoogLeNet", "Inception3", "LeNet5", "MnistNet", "MobileNetV1",
+    "MobileNetV2", "MobileNetV3", "ResNet", "RoR", "SimpleConvNet", "SmallResNet", "SqueezeNet",
+    "VideoResNet", "Xception", "ZFNet", "alexnet", "alexnet_paper", "cell_net", "cifar_net",
+    "create", "deep_convnet", "densenet121", "densenet161", "densenet169", "densenet201",
+    "densenet_bc100", "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3",
+    "efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7", "fractalnet20",
+    "googlenet", "inception_v3", "lenet5", "list", "mlp", "mnist_net", "mobilenet_v1",
+    "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "names", "preact_resnet",
+    "preact_resnet110", "preact_resnet164", "preact_resnet1001", "pyramidnet", "pyramidnet110_a48",
+    "pyramidnet110_a84", "pyramidnet110_a270", "pyramidnet164_a270", "pyramidnet272_a200", "r3d_18",
+    "resnet18", "resnet20", "resnet32", "resnet34", "resnet44", "resnet50", "resnet56", "resnet101",
+    "resnet110", "resnet152", "resnet_cifar", "resnext50_32x4d", "resnext101_32x8d", "ror3_110",
+    "se_resnet18", "se_resnet50", "se_resnet110", "shake_shake26_32", "shake_shake26_64",
+    "shake_shake26_96", "shakedrop272_a200", "simple_convnet", "squeezenet1_0", "squeezenet1_1",
+    "stochastic_depth110", "swapout", "swapout20", "swapout32", "vgg11", "vgg11_bn", "vgg13",
+    "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "wide_resnet", "wide_resnet50_2",
+    "wide_resnet101_2", "wrn_16_8", "wrn_28_10", "wrn_40_4", "xception", "zfnet",
 ]

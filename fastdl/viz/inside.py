@@ -1,23 +1,21 @@
-"""Looking inside a network: filters, feature maps, histograms. Each is a matplotlib figure."""
+"""What layers have learned, and what they do: filters, feature maps, histograms."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from . import losses
-from .errors import ArgumentError, ShapeError
-from .graph import Node
-from .layers.layer import Layer, positive
-from .losses import Loss
-from .module import Module
-from .pictures import new_figure, saved
+from .. import losses
+from ..errors import ArgumentError, ShapeError
+from ..graph import Node
+from ..layers.layer import Layer, positive
+from ..losses import Loss
+from ..module import Module
+from ..pictures import new_figure, saved
+from ._drawing import Path, draw_pictures, tiles
 
-Path = str | PathLike[str]
 Kinds = type[Layer] | tuple[type[Layer], ...]
 
 
@@ -73,23 +71,6 @@ def gradients(net: Module, x: Any, t: Any,
     return {name: dw.copy() for name, dw in net.grads.items() if dw.ndim > 1}
 
 
-def tiles(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Images (n, H, W) or (n, H, W, 3) as one, each scaled to [0, 1], with white lines between.
-
-    >>> tiles(np.arange(8.0).reshape(2, 2, 2)).shape
-    (4, 7)
-    """
-    n, H, W = images.shape[:3]
-    columns = columns or math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    mosaic = np.ones((rows * (H + 1) + 1, columns * (W + 1) + 1, *images.shape[3:]))
-    for i, image in enumerate(images):
-        top, left = i // columns * (H + 1) + 1, i % columns * (W + 1) + 1
-        low, high = image.min(), image.max()
-        mosaic[top:top + H, left:left + W] = (image - low) / (high - low or 1)
-    return mosaic
-
-
 # ---- figures ----
 
 def filters(weights: np.ndarray | Mapping[str, np.ndarray], path: Path | None = None,
@@ -120,7 +101,7 @@ def filters(weights: np.ndarray | Mapping[str, np.ndarray], path: Path | None = 
                              f"of {np.shape(weight)}")
         colour = weight.shape[1] == 3
         pictures[title] = tiles(weight.transpose(0, 2, 3, 1) if colour else weight[:, 0], columns)
-    return _pictures("viz.filters", pictures, path)
+    return draw_pictures("viz.filters", pictures, path)
 
 
 def feature_maps(net: Module, x: Any, path: Path | None = None, of: Kinds = Layer,
@@ -145,7 +126,7 @@ def feature_maps(net: Module, x: Any, path: Path | None = None, of: Kinds = Laye
             if y.ndim == 4}
     if not maps:
         raise ArgumentError("viz.feature_maps: no layer of these kinds gives feature maps")
-    return _pictures("viz.feature_maps", maps, path)
+    return draw_pictures("viz.feature_maps", maps, path)
 
 
 def activation_histograms(nets: Module | Mapping[str, Module], x: Any, path: Path | None = None,
@@ -216,22 +197,6 @@ def _unused(name: str, taken: Mapping[str, Any]) -> str:
         count += 1
         numbered = f"{name} {count}"
     return numbered
-
-
-def _pictures(who: str, pictures: Mapping[str, np.ndarray], path: Path | None) -> Any:
-    """A figure of panels, at most three in a row."""
-    columns = min(len(pictures), 3)
-    rows = math.ceil(len(pictures) / columns)
-    aspects = [picture.shape[0] / picture.shape[1] for picture in pictures.values()]
-    heights = [3 * max(aspects[i * columns:(i + 1) * columns]) + 0.3 for i in range(rows)]
-    figure = new_figure(who, 3 * columns, sum(heights))
-    panels = figure.subplots(rows, columns, squeeze=False, height_ratios=heights).ravel()
-    for axes in panels:
-        axes.set_axis_off()
-    for axes, (title, picture) in zip(panels, pictures.items(), strict=False):
-        axes.imshow(picture, cmap="gray", interpolation="nearest", vmin=0, vmax=1)
-        axes.set_title(title, fontsize=10)
-    return saved(figure, path)
 
 
 def _histograms(who: str, rows: Mapping[str, Mapping[str, np.ndarray]], path: Path | None,
