@@ -15,8 +15,8 @@ Shapes
           done with; NaN in it lets a gradient pass
     moments  (2, OC) or None: filled with mean and biased variance of each channel of y, which
           batch normalisation would otherwise have to read y once more for
-    argmax  (N, OC, OH // 2, OW // 2) or None: what a 2 × 2 max-pool behind the convolution chose; dy
-          is then the gradient of the pool's output, and conv2d did not keep its own
+    argmax  (N, OC, OH // 2, OW // 2) or None: what a 2 × 2 max-pool behind the convolution chose;
+          dy is then the gradient of the pool's output, and conv2d did not keep its own
     y  (N, OC, OH, OW),  OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1
 
 x, residual, gate, y, dy, dx are feature maps, all of them planar or all of them channels-last.
