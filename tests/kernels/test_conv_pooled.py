@@ -3,6 +3,8 @@
 Plans alone call these kernels; maps are channels-last.
 """
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from comparison import assert_same
@@ -25,16 +27,12 @@ CASES = {       # x, w, (stride, padding, dilation), algorithm
 }
 
 
-@pytest.fixture
-def native(need_backend):
-    need_backend("cython")
-    from fastdl._kernels.conv import _cython
-    return _cython
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", CASES)
-def test_both_directions(name, dtype, rng, native):
+@pytest.mark.parametrize("backend", ["cython", "numba"])
+def test_both_directions(name, dtype, rng, backend, need_backend):
+    need_backend(backend)
+    kernels = import_module(f"fastdl._kernels.conv._{backend}")
     x_shape, w_shape, numbers, algorithm = CASES[name]
     window = [(number, number) for number in numbers]
     x, w, b = (rng.standard_normal(shape).astype(dtype)
@@ -47,15 +45,15 @@ def test_both_directions(name, dtype, rng, native):
     reference.conv2d(x, w, b, None, whole, *window, 1, True, "direct")
     pools.max_pool2d(whole, pooled, argmax, (2, 2), (2, 2), (0, 0))
 
-    y, places = channels_last(np.empty_like(pooled)), channels_last(np.empty_like(argmax))
-    native.conv2d_max_pool2d(channels_last(x), w, b, y, places, *window, True, algorithm)
-    terms = w[0].size
-    assert_same(y, pooled, dtype, terms)
-    # Where rounding decides between two cells, either is right: go on from the reference's places.
-    assert (places == argmax).mean() > 0.99
-    without = channels_last(np.empty_like(pooled))
-    native.conv2d_max_pool2d(channels_last(x), w, b, without, None, *window, True, algorithm)
-    np.testing.assert_array_equal(without, y)
+    if backend == "cython":             # the others have two kernels
+        y, places = channels_last(np.empty_like(pooled)), channels_last(np.empty_like(argmax))
+        kernels.conv2d_max_pool2d(channels_last(x), w, b, y, places, *window, True, algorithm)
+        assert_same(y, pooled, dtype, w[0].size)
+        # Where rounding decides between two cells, either is right: go on from the reference's.
+        assert (places == argmax).mean() > 0.99
+        without = channels_last(np.empty_like(pooled))
+        kernels.conv2d_max_pool2d(channels_last(x), w, b, without, None, *window, True, algorithm)
+        np.testing.assert_array_equal(without, y)
 
     dy, gate = (rng.standard_normal(shape).astype(dtype) for shape in (pooled.shape, x.shape))
     unpooled, dx, dw, db = map(np.empty_like, (whole, x, w, b))
@@ -63,13 +61,13 @@ def test_both_directions(name, dtype, rng, native):
     reference.conv2d_backward_weight(unpooled, x, dw, db, *window, 1, "direct")
     own_dw, own_db, dy = np.empty_like(w), np.empty_like(b), channels_last(dy)
     places = channels_last(argmax)
-    native.conv2d_backward_weight(dy, channels_last(x), own_dw, own_db, *window, 1, algorithm,
-                                  places)
+    kernels.conv2d_backward_weight(dy, channels_last(x), own_dw, own_db, *window, 1, algorithm,
+                                   places)
     assert_same(own_dw, dw, dtype, dy[:, 0].size)
     assert_same(own_db, db, dtype, dy[:, 0].size)
     if x.shape[1] > 4:
         reference.conv2d_backward_input(unpooled, w, None, gate, dx, *window, 1, "direct")
         own_dx = channels_last(np.empty_like(x))
-        native.conv2d_backward_input(dy, w, None, channels_last(gate), own_dx, *window, 1,
-                                     algorithm, places)
+        kernels.conv2d_backward_input(dy, w, None, channels_last(gate), own_dx, *window, 1,
+                                      algorithm, places)
         assert_same(own_dx, dx, dtype, w[:, 0].size)

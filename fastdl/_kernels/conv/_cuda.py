@@ -40,6 +40,8 @@ from ...cuda._device import (
 from ...cuda._driver import driver
 from ...cuda._tile import DEPTH, EACH, TILES, clear, row_of, tile_and_parts
 from ..batchnorm._cuda import fill_moments
+from ..pool._cuda import max_pool2d_backward
+from .reference import unpooled
 
 _SUMS = EACH * EACH
 _FEWEST = 4 if SIMULATED else 16        # channels of a group, on both sides, for tiles
@@ -345,7 +347,9 @@ def _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu):
                                  relu, *_sizes(x, w, y, groups, stride, padding, dilation))
 
 
-def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm):
+def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm,
+                          argmax=None):
+    dy = unpooled(dy, argmax, dx, w, (stride, padding, dilation), max_pool2d_backward, empty)
     if _uses_tiles(w, groups) and dx.size:
         back = -dilation[0], -dilation[1]
         _in_tiles(dy, w, None, residual, gate, dx, groups, True, (1, 1), padding, stride, back,
@@ -449,7 +453,9 @@ def _weight_product(side, aligned):
     return product
 
 
-def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
+def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm,
+                           argmax=None):
+    dy = unpooled(dy, argmax, x, dw, (stride, padding, dilation), max_pool2d_backward, empty)
     N, OC, OH, OW = dy.shape
     if db is not None:
         _bias_gradient(dy, db)

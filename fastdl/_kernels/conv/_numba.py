@@ -34,8 +34,9 @@ from ..gemm._numba_tile import (
     multiply,
     tile_columns,
 )
+from ..pool._numba import max_pool2d_backward
 from ._numba_grid import backward_axis, forward_grid, lay_out
-from .reference import fill_moments
+from .reference import fill_moments, unpooled
 
 _TASKS = 32                     # parts to cut the work on `dw` into, if its blocks are fewer
 
@@ -186,7 +187,9 @@ def _turn(w, turned, taps_h, taps_w):
 
 
 @planar("dx")
-def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm):
+def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm,
+                          argmax=None):
+    dy = unpooled(dy, argmax, dx, w, (stride, padding, dilation), max_pool2d_backward)
     N, C, H, W = dx.shape
     OC, c, KH, KW = w.shape
     if not N:
@@ -318,7 +321,9 @@ def _parts(OC, K, pixels, groups):
 
 
 @planar()
-def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
+def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm,
+                           argmax=None):
+    dy = unpooled(dy, argmax, x, dw, (stride, padding, dilation), max_pool2d_backward)
     N, OC, OH, OW = dy.shape
     oc, pixels, K = OC // groups, OH * OW, dw[0].size
     if db is not None:

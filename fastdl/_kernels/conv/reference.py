@@ -15,6 +15,8 @@ Shapes
           done with; NaN in it lets a gradient pass
     moments  (2, OC) or None: filled with mean and biased variance of each channel of y, which
           batch normalisation would otherwise have to read y once more for
+    argmax  (N, OC, OH // 2, OW // 2) or None: what a 2 × 2 max-pool behind the convolution chose;
+          dy is then the gradient of the pool's output, and conv2d did not keep its own
     y  (N, OC, OH, OW),  OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1
 
 x, residual, gate, y, dy, dx are feature maps, all of them planar or all of them channels-last.
@@ -30,6 +32,7 @@ columns (Chellapilla et al., 2006); nothing else is done here.
 import numpy as np
 
 from ..im2col.reference import scatter_windows, windows
+from ..pool import reference as pool
 
 
 def _groups(C, OC, groups):
@@ -63,8 +66,24 @@ def fill_moments(y, moments):
     moments[1] = np.square(y - moments[0][:, None, None]).mean(axis=(0, 2, 3), dtype=np.float64)
 
 
-def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm):
+def unpooled(dy, argmax, x, w, window, backward=pool.max_pool2d_backward, empty=np.empty):
+    """The gradient of conv2d's output; `dy` itself unless a pool stood behind it.
+
+    `window` is (stride, padding, dilation); `x` and `w` only have shapes.
+    """
+    if argmax is None:
+        return dy
+    sizes = tuple((size + 2 * P - D * (K - 1) - 1) // S + 1 for size, K, S, P, D in zip(
+        x.shape[2:], w.shape[2:], *window, strict=True))
+    maps = empty((*dy.shape[:2], *sizes), dy.dtype)
+    backward(dy, argmax, None, maps, (2, 2), (2, 2), (0, 0))
+    return maps
+
+
+def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm,
+                          argmax=None):
     """Fill `dx`, the gradient of the input, plus `residual`; 0 where `gate` is not above 0."""
+    dy = unpooled(dy, argmax, dx, w, (stride, padding, dilation))
     added = None if residual is None else residual.copy()       # it may be dx
     for c, oc in _groups(dx.shape[1], w.shape[0], groups):
         # (N, OCg, OH, OW) times (OCg, Cg, KH, KW) -> (N, OH, OW, Cg, KH, KW)
@@ -76,8 +95,10 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
         dx[gate <= 0] = 0
 
 
-def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm):
+def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm,
+                           argmax=None):
     """Fill `dw` and, unless it is None, `db`: the gradients of weight and bias."""
+    dy = unpooled(dy, argmax, x, dw, (stride, padding, dilation))
     fields = windows(x, dw.shape[2:], stride, padding, dilation, dy.shape[2:])
     for c, oc in _groups(x.shape[1], dw.shape[0], groups):
         dw[oc] = np.tensordot(dy[:, oc], fields[:, c], axes=((0, 2, 3), (0, 2, 3)))
