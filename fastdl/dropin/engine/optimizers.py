@@ -62,11 +62,11 @@ class _Optimizer:
 
     def _step_over(self, *lists: list[np.ndarray]) -> None:
         """Change parameters; after them come their gradients and states."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _step_over")
 
     def _step(self, key: Any, w: Any, g: Any) -> Any:
         """The parameter `key` after the step: `w` itself if it is an array."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _step")
 
 
 def _is_for_kernels(row: list[Any]) -> bool:
