@@ -67,8 +67,23 @@ def compile_ptx(function: Any, parameters: Any, capability: tuple[int, int], thr
 
 if SIMULATED:
     import ctypes
+    import sys
 
     import numpy as np
+    from numba.cuda.np.numpy_support import as_dtype
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    def _shared_array(self, shape, dtype):
+        """The array of a block that the calling line stands for.
+
+        The simulator's own looks it up and enters it in two steps: two threads of a block that
+        come at once get an array each. This takes one.
+        """
+        line = sys._getframe(1)
+        return self._allocations.setdefault((line.f_code.co_filename, line.f_lineno),
+                                            np.empty(shape, as_dtype(dtype)))
+
+    FakeCUDAShared.array = _shared_array    # type: ignore[method-assign]
 
     def load4(p, i):
         """Elements i … i + 3."""

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import SIMULATED
 
@@ -22,3 +25,30 @@ def test_everything_in_the_simulator():
         timeout=600, cwd=HERE.parents[1])
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "passed" in done.stdout
+
+
+@pytest.mark.skipif(not SIMULATED, reason="of the simulator")
+def test_a_block_has_one_shared_array(monkeypatch):
+    """Also when its threads ask for it at the same moment."""
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    from fastdl.cuda._compat import float32
+
+    block, arrays, together, empty = FakeCUDAShared(0), [], threading.Barrier(8), np.empty
+
+    def slow_empty(*arguments):
+        time.sleep(0.01)
+        return empty(*arguments)
+
+    def ask():
+        together.wait()
+        arrays.append(block.array(8, float32))
+
+    monkeypatch.setattr(np, "empty", slow_empty)
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(arrays) == 8
+    assert len(set(map(id, arrays))) == 1
