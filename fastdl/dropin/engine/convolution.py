@@ -59,9 +59,17 @@ class Convolution:
 
     def backward(self, dout: Any) -> Any:
         """Gradient of the input, of its shape."""
+        return self._backward(dout, need_dx=True)
+
+    def backward_of_weights(self, dout: Any) -> None:
+        """`backward` where nobody takes the gradient of the input."""
+        self._backward(dout, need_dx=False)
+
+    def _backward(self, dout: Any, *, need_dx: bool) -> Any:
         x, W, dtype = self._operands(self.x)
         dx, self.dW, self.db = ops.conv2d_backward(
-            of_dtype(dout, dtype), of_dtype(x, dtype), of_dtype(W, dtype), self.stride, self.pad)
+            of_dtype(dout, dtype), of_dtype(x, dtype), of_dtype(W, dtype), self.stride, self.pad,
+            need_dx=need_dx)
         return dx
 
     def _operands(self, x: Any) -> tuple[np.ndarray, np.ndarray, np.dtype]:

@@ -57,12 +57,16 @@ class Affine:
 
     def backward(self, dout: Any) -> Any:
         """(N, out) to the shape of what came in."""
-        x, W = self.x, self.W
-        dtype = kernel_dtype(x, W, dout)
+        W, dtype = self.W, kernel_dtype(self.x, self.W, dout)
         if dtype is not None:
-            x, W, dout = of_dtype(x, dtype), of_dtype(W, dtype), of_dtype(dout, dtype)
-        dx = _product(dout, W.T)
+            W, dout = of_dtype(W, dtype), of_dtype(dout, dtype)
+        self.backward_of_weights(dout)
+        return _product(dout, W.T).reshape(self.original_x_shape)
+
+    def backward_of_weights(self, dout: Any) -> None:
+        """`backward` where nobody takes the gradient of the input."""
+        x, dtype = self.x, kernel_dtype(self.x, self.W, dout)
+        if dtype is not None:
+            x, dout = of_dtype(x, dtype), of_dtype(dout, dtype)
         self.dW = _product(x.T, dout)
         self.db = np.sum(dout, axis=0)
-        return dx.reshape(self.original_x_shape)
-
