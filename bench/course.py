@@ -8,6 +8,6 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "dropin"))
 
-from plain import layers, networks, optimizers  # noqa: E402
+from plain import layers, networks, optimizers
 
 __all__ = ["layers", "networks", "optimizers"]

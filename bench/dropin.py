@@ -29,30 +29,31 @@ from . import pages
 from .record import facts_of_the_machine
 
 NAME = "bench.dropin"
-BATCH, WARM, ROUNDS = 100, 3, 3
+BATCH, WARM, ROUNDS = 100, 2, 3
 MEMBERS = ("plain NumPy", "fastdl float64", "fastdl float32")
-STEPS = {"DeepConvNet": 8, "SimpleConvNet": 20, "MultiLayerNet 784-100×4-10": 100}
+STEPS = {"DeepConvNet": 10, "SimpleConvNet": 20, "MultiLayerNet 784-100×4-10": 100}
 SIGMOID_SIZES = (1, 4, 16, 256, 1024, 4096, 65536)
 
 
-def plain_networks() -> list[tuple[Any, Any]]:
-    """Networks and their optimizers, in the order of `STEPS`."""
+Makers = tuple[list[Callable[[], Any]], Callable[[], Any]]
+
+
+def plain_makers() -> Makers:
+    """Of the networks, in the order of `STEPS`, and of an optimizer for each."""
     from .course import networks, optimizers
 
-    made = [networks.DeepConvNet(), networks.ShallowConvNet([(30, 5, 0)]),
-            networks.MultiLayer([784, *[100] * 4, 10])]
-    return [(network, optimizers.Adam(0.001)) for network in made]
+    return [networks.DeepConvNet, lambda: networks.ShallowConvNet([(30, 5, 0)]),
+            lambda: networks.MultiLayer([784, *[100] * 4, 10])], lambda: optimizers.Adam(0.001)
 
 
-def dropin_networks() -> list[tuple[Any, Any]]:
+def dropin_makers() -> Makers:
     """The same of the drop-in."""
     from fastdl.dropin.studyai.deep_convolution_network import DeepConvNet
     from fastdl.dropin.studyai.simple_convolution_network import SimpleConvNet
     from fastdl.dropin.zero1.common.multi_layer_net import MultiLayerNet
     from fastdl.dropin.zero1.common.optimizer import Adam
 
-    made = [DeepConvNet(), SimpleConvNet(), MultiLayerNet(784, [100] * 4, 10)]
-    return [(network, Adam()) for network in made]
+    return [DeepConvNet, SimpleConvNet, lambda: MultiLayerNet(784, [100] * 4, 10)], Adam
 
 
 def step_time(network: Any, optimizer: Any, x: np.ndarray, t: np.ndarray, steps: int) -> float:
@@ -85,18 +86,18 @@ def measured(member: str) -> list[float]:
         return 1 / (1 + np.exp(-x))
 
     if member == "plain NumPy":
-        pairs, count_of = plain_networks(), lambda steps: max(3, steps // 3)
+        (networks, optimizer), count_of = plain_makers(), lambda steps: max(3, steps // 4)
     else:
         from fastdl.dropin import engine
         from fastdl.dropin.zero1.common.functions import sigmoid
 
         fd.backend.keep_freed_memory()
         engine.dtype = np.dtype(np.float32) if member.endswith("32") else None
-        pairs, count_of = dropin_networks(), int
+        (networks, optimizer), count_of = dropin_makers(), int
     times = []
-    for (network, optimizer), (name, steps) in zip(pairs, STEPS.items(), strict=True):
+    for make, (name, steps) in zip(networks, STEPS.items(), strict=True):
         x = images.reshape(BATCH, -1) if name.startswith("Multi") else images
-        times.append(step_time(network, optimizer, x, t, count_of(steps)))
+        times.append(step_time(make(), optimizer(), x, t, count_of(steps)))
     return times + [call_time(sigmoid, random.standard_normal((1, size)))
                     for size in SIGMOID_SIZES]
 
@@ -133,7 +134,8 @@ def markdown(best: dict[str, list[float]]) -> str:
 def main() -> None:
     """The command line of ``python -m bench.dropin``."""
     parser = argparse.ArgumentParser(prog=f"python -m {NAME}", description=__doc__)
-    parser.add_argument("member", nargs="?", choices=MEMBERS, help="measure this one alone, as JSON")
+    parser.add_argument("member", nargs="?", choices=MEMBERS,
+                        help="measure this one alone, and print its figures as JSON")
     parser.add_argument("-o", "--output", type=Path,
                         help="write the section here, not to stdout; where the file has a place "
                              "for it, only that is replaced")
