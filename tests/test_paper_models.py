@@ -143,7 +143,7 @@ def test_sizes_of_further_networks_of_the_papers(count):
     for columns, millions in enumerate((0.3, 0.8, 2.1, 4.8, 10.2, 21.1), 1):
         net = FractalNet(columns, (16, 32, 64, 128, 128), 100)
         assert abs(count(net) / 1e6 - millions) <= 0.05
-    for depth, alpha, millions in ((200, 240, 26.6), (236, 220, 26.8)):         # Han et al., table 4
+    for depth, alpha, millions in ((200, 240, 26.6), (236, 220, 26.8)):     # Han et al., table 4
         assert abs(count(pyramidnet(depth, alpha, bottleneck=True)) / 1e6 - millions) <= 0.05
 
 

@@ -286,4 +286,6 @@ def _adaptive_avg_pool(writer: _Writer, layer: Any, xs: list[str], shapes: list[
         raise ArgumentError(f"onnx.export: {layer!r} of maps of {shapes[0][2:]}: ONNX has pools of "
                             "equal windows only")
     size = [n // m for n, m in zip(shapes[0][2:], out, strict=True)]
+    if set(size) == {1}:
+        return xs[0]
     return writer.add("AveragePool", xs, kernel_shape=size, strides=size)
