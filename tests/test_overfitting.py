@@ -45,8 +45,8 @@ REDUCED = {
     "resnet20 resnet32 resnet44 resnet56 resnet110": lambda: resnet_cifar(8),
     "ror3_110": lambda: models.ror3_110(depth=8),
     "se_resnet110": lambda: models.se_resnet110(depth=8, reduction=4),
-    "shake_shake26_32 shake_shake26_64 shake_shake26_96": lambda: shake_shake(8, 12),
-    "shakedrop272_a200": lambda: models.shakedrop272_a200(depth=11, alpha=24),
+    "shake_shake26_32 shake_shake26_64 shake_shake26_96": lambda: shake_shake(8, 8),
+    "shakedrop272_a200": lambda: models.shakedrop272_a200(depth=8, alpha=48, bottleneck=False),
     "stochastic_depth110": lambda: models.stochastic_depth110(depth=8),
     "swapout20 swapout32": lambda: swapout(8, 1),
     "wrn_16_8 wrn_28_10 wrn_40_4": lambda: wide_resnet(10, 1),
@@ -81,7 +81,8 @@ LARGE = {
     "zfnet": lambda: models.zfnet(10, image_size=64),
 }
 NETWORKS = REDUCED | LARGE
-SIZES = {"alexnet": 64, "alexnet_paper": 64, "inception_v3": 75, "zfnet": 64}      # not 32
+SIZES = {"alexnet": 64, "alexnet_paper": 64, "inception_v3": 75, "squeezenet1_0": 64,
+         "squeezenet1_1": 64, "zfnet": 64}                          # of images; others have 32
 # Those without batch norm, and with dense layers of thousands, want smaller steps.
 RATES = {}
 

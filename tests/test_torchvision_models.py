@@ -19,7 +19,8 @@ NAMES = [
 
 # Images as small as leaves the last maps more than a pixel, for batch norm to be well defined.
 SIZES = dict.fromkeys(NAMES, 64) | {"alexnet": 95, "squeezenet1_0": 40, "squeezenet1_1": 40,
-                                    "inception_v3": 107, "r3d_18": 32}
+                                    "inception_v3": 107, "r3d_18": 32,
+                                    **{f"vgg{depth}": 32 for depth in (11, 13, 16, 19)}}
 SMALLEST = {"alexnet": 63, "vgg": 32}           # what dense layers are made for; the rest is pooled
 LIGHT = ("alexnet", "resnet18", "resnet50", "resnext50_32x4d", "densenet121", "squeezenet1_0",
          "squeezenet1_1", "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_small",
