@@ -24,7 +24,7 @@ from fastdl.models.swapout import swapout
 from fastdl.models.wide_resnet import wide_resnet
 
 IMAGES = 64
-STEPS = 200                 # at most, each of all images
+STEPS = 600                 # at most, each of all images
 LEARNED = 0.95
 
 # For the names of each architecture: a network that stands for them.
@@ -83,8 +83,10 @@ LARGE = {
 NETWORKS = REDUCED | LARGE
 SIZES = {"alexnet": 64, "alexnet_paper": 64, "inception_v3": 75, "squeezenet1_0": 64,
          "squeezenet1_1": 64, "zfnet": 64}                          # of images; others have 32
-# Those without batch norm, and with dense layers of thousands, want smaller steps.
-RATES = {}
+RATES = {       # of learning, where it is not 1e-3
+    "fractalnet20": 1e-2, "mobilenet_v3_large": 3e-3, "mobilenet_v3_small": 3e-3,
+    "shake_shake26_32 shake_shake26_64 shake_shake26_96": 1e-2, "shakedrop272_a200": 1e-2,
+    "squeezenet1_0": 3e-4, "squeezenet1_1": 3e-4}
 
 
 @functools.cache
