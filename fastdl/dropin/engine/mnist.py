@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import files
 from ...datasets import _files
 from ...datasets._sources import SOURCES
 
@@ -63,7 +64,7 @@ def download_mnist() -> None:
 def init_mnist() -> None:
     """Write all examples to `save_file`: a pickled dict of flat images and labels, uint8."""
     (images, labels), (test_images, test_labels) = _files.read("mnist")
-    with open(save_file, "wb") as file:
+    with files.replacing(save_file) as file:
         pickle.dump({"train_img": images.reshape(-1, img_size), "train_label": labels,
                      "test_img": test_images.reshape(-1, img_size), "test_label": test_labels},
                     file, pickle.HIGHEST_PROTOCOL)
