@@ -153,6 +153,29 @@ def test_float32_trains_float64_parameters(float32):
 
 # ---- gradients ----
 
+@pytest.mark.parametrize("make", [
+    lambda: SimpleConvNet((1, 12, 12), hidden_size=20, output_size=5, weight_init_std=0.1),
+    lambda: MultiLayerNet(144, [15], 5)])
+def test_the_first_layers_backward_may_be_the_scripts_own(make):
+    """Networks leave out a gradient that nobody takes; then somebody does."""
+    network = make()
+    first = next(iter(network.layers.values()))
+    x, t = examples((1, 12, 12) if first.W.ndim == 4 else (144,), 5)
+    expected = network.gradient(x, t)
+    seen = []
+    original = first.backward
+
+    def backward(dout):
+        seen.append(original(dout))
+        return seen[-1]
+
+    first.backward = backward
+    grads = network.gradient(x, t)
+    assert seen[0].shape == x.shape
+    for key, value in expected.items():
+        np.testing.assert_array_equal(grads[key], value, err_msg=key)
+
+
 def own_network(**layers):
     """A network that a script builds of the layers itself."""
     return OrderedDict(layers)

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from ... import ops
-from .arrays import bias_vector, flat, kernel_dtype, of_dtype
+from ...ops._arrays import is_channels_last
+from .arrays import bias_vector, flat, kernel_dtype, laid_out, of_dtype
 
 _LARGE = 1 << 16                # multiplications; below, np.dot is as fast
 
@@ -40,12 +41,14 @@ class Affine:
         self.W, self.b = W, b
         self.x: Any = None
         self.original_x_shape: Any = None
+        self._channels_last = False
         self.dW: Any = None
         self.db: Any = None
 
     def forward(self, x: Any) -> Any:
         """(N, ...) to (N, out)."""
         self.original_x_shape = x.shape
+        self._channels_last = is_channels_last(x)
         x = self.x = flat(x)
         W, b = self.W, self.b
         dtype = kernel_dtype(x, W)
@@ -57,12 +60,16 @@ class Affine:
 
     def backward(self, dout: Any) -> Any:
         """(N, out) to the shape of what came in."""
-        x, W = self.x, self.W
-        dtype = kernel_dtype(x, W, dout)
+        W, dtype = self.W, kernel_dtype(self.x, self.W, dout)
         if dtype is not None:
-            x, W, dout = of_dtype(x, dtype), of_dtype(W, dtype), of_dtype(dout, dtype)
-        dx = _product(dout, W.T)
+            W, dout = of_dtype(W, dtype), of_dtype(dout, dtype)
+        self.backward_of_weights(dout)
+        return laid_out(_product(dout, W.T).reshape(self.original_x_shape), self._channels_last)
+
+    def backward_of_weights(self, dout: Any) -> None:
+        """`backward` where nobody takes the gradient of the input."""
+        x, dtype = self.x, kernel_dtype(self.x, self.W, dout)
+        if dtype is not None:
+            x, dout = of_dtype(x, dtype), of_dtype(dout, dtype)
         self.dW = _product(x.T, dout)
         self.db = np.sum(dout, axis=0)
-        return dx.reshape(self.original_x_shape)
-
