@@ -86,7 +86,7 @@ SIZES = {"alexnet": 64, "alexnet_paper": 64, "inception_v3": 75, "squeezenet1_0"
 RATES = {       # of learning, where it is not 1e-3
     "fractalnet20": 1e-2, "mobilenet_v3_large": 3e-3, "mobilenet_v3_small": 3e-3,
     "shake_shake26_32 shake_shake26_64 shake_shake26_96": 1e-2, "shakedrop272_a200": 3e-3,
-    "squeezenet1_0": 3e-4, "squeezenet1_1": 3e-4, **dict.fromkeys(VGG, 1e-4)}
+    "squeezenet1_0": 3e-4, "squeezenet1_1": 3e-4, **dict.fromkeys(VGG[3:], 1e-4)}
 
 
 @functools.cache
