@@ -123,10 +123,10 @@ class _Writer:
         """An array of one number in that dtype."""
         return self.constant(f"{name} {shape}", np.full(shape, value, self._dtype))
 
-    def integers(self, values: Sequence[int]) -> str:
+    def row(self, values: Any) -> str:
         """A row of whole numbers."""
-        row = np.asarray(values, np.int64)
-        return self.constant(f"integers {row.tolist()}", row)
+        numbers = np.asarray(values, np.int64)
+        return self.constant(f"row {numbers.tolist()}", numbers)
 
     def constant(self, name: str, array: Any) -> str:
         """An array of the file."""
@@ -294,7 +294,7 @@ def _pad(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str
 def _padded(writer: _Writer, x: str, sides: Sequence[int], mode: str, value: float = 0) -> str:
     """`x` with so much before, then so much behind, in each spatial dimension."""
     half = len(sides) // 2
-    pads = writer.integers((0, 0, *sides[:half], 0, 0, *sides[half:]))
+    pads = writer.row((0, 0, *sides[:half], 0, 0, *sides[half:]))
     return writer.add("Pad", [x, pads, writer.number(value)],
                       mode={"reflect": "reflect", "replicate": "edge"}.get(mode, "constant"))
 
@@ -306,7 +306,7 @@ def _upsample(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -
         factors = np.broadcast_to(np.asarray(layer.scale_factor, np.float32), dims)
         xs += ["", writer.constant(f"factors {factors.tolist()}", factors)]
     else:
-        xs += ["", "", writer.integers(np.broadcast_to(layer.size, dims))]
+        xs += ["", "", writer.row(np.broadcast_to(layer.size, dims))]
     options = {"mode": "nearest", "nearest_mode": "floor",
                "coordinate_transformation_mode": "asymmetric"} if layer.mode == "nearest" else {
         "mode": "linear", "coordinate_transformation_mode":

@@ -386,10 +386,11 @@ def _resize(node: _Node) -> Layer:
     scales, sizes = node.weight(2), node.weight(3)
     given = scales if sizes is None else sizes
     axes = node.options.get("axes", range(0 if given is None else len(given)))
-    spatial = [] if given is None else [
-        number for axis, number in zip(axes, given.tolist(), strict=True) if axis >= 2]
-    if (len(spatial) not in (1, 2, 3) or max(axes) != len(spatial) + 1
-            or (scales is not None and set(scales[:-len(spatial)]) - {1})):
+    amounts = {} if given is None else dict(zip(axes, given.tolist(), strict=True))
+    spatial = [amounts[axis] for axis in sorted(amounts) if axis >= 2]
+    channels = 1 if sizes is None else (*node.x_shape, 0, 0)[1]
+    if (len(spatial) not in (1, 2, 3) or max(amounts) != len(spatial) + 1
+            or amounts.get(1, channels) != channels):
         raise node.error("it must be of maps, by constant factors or sizes, "
                          f"got axes {list(axes)}")
     mode = node.options.get("mode", b"nearest")

@@ -175,6 +175,7 @@ def _ends(n: int, m: int) -> tuple[Array, Array]:
 
 
 def _means(n: int, m: int) -> Array | None:
+    """The matrix of means over them."""
     if n == m:
         return None
     first, last = _ends(n, m)

@@ -51,11 +51,18 @@ class Convolution:
 
     def forward(self, x: Any) -> Any:
         """(N, FN, OH, OW), in memory with its channels last, as in the course."""
+        return self._forward(x, relu=False)
+
+    def forward_relu(self, x: Any) -> Any:
+        """`forward`, then ReLU."""
+        return self._forward(x, relu=True)
+
+    def _forward(self, x: Any, *, relu: bool) -> Any:
         x, W, dtype = self._operands(x)
         bias = np.broadcast_to(np.asarray(self.b), W.shape[:1])
         out = ops.conv2d(of_dtype(x, dtype), of_dtype(W, dtype),
                          bias_vector(bias, len(W), dtype), self.stride, self.pad,
-                         channels_last=True)
+                         relu=relu, channels_last=True)
         self.x = x
         return out
 
