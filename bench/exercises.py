@@ -22,7 +22,7 @@ from .record import facts_of_the_machine, record
 
 NAME = "bench.exercises"
 SHOWN = ("vanishing_gradient", "optimizers", "overfitting", "deep_convnet", "cifar_activity",
-         "filters", "feature_maps", "activations")        # pictures for the page
+         "cifar_resnet", "filters", "feature_maps", "activations")     # pictures for the page
 COLOURS = 128
 
 

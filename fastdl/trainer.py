@@ -91,10 +91,10 @@ class Trainer:
 
     def step(self, x: Any, t: Any) -> float:
         """One step on one batch: forward, backward, update. Returns the loss before the update."""
-        return self._step(x, t)[0]
+        return self._step(x, t, count=False)[0]
 
-    def _step(self, x: Any, t: Any) -> tuple[float, int | None]:
-        """The loss, and how many samples were right."""
+    def _step(self, x: Any, t: Any, count: bool = True) -> tuple[float, int | None]:
+        """The loss, and how many samples were right if that is to be counted."""
         if not self.net.training:
             self.net.train()
         xs, plans, criterion = self.net.as_inputs(x), self.net.plans, self._criterion()
@@ -104,13 +104,13 @@ class Trainer:
                 plan.feed(xs)
                 plan.run()
                 self._update(plan)
-                return plan.loss.value, plan.loss.correct
+                return plan.loss.value, plan.loss.correct if count else None
             self.net.expect_plan("Trainer", xs)
         y = self.net.forward(x)
         loss = criterion.forward(y, t)
         self.net.backward(criterion.backward(), need_dx=False)
         self._change(self.net.params, self.net.grads)
-        return loss, criterion.count_correct(y, t)
+        return loss, criterion.count_correct(y, t) if count else None
 
     def _criterion(self) -> losses.Loss:
         """The loss of a step: with those of auxiliary outputs, if the network has any."""

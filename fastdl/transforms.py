@@ -360,22 +360,28 @@ _GREY = np.array([0.299, 0.587, 0.114])             # ITU-R BT.601
 
 
 class ColorJitter(_OwnPass):
-    """Brightness, contrast and saturation of each image, changed in that order.
+    """Brightness, contrast, saturation and hue of each image, changed in that order.
 
     Parameters
     ----------
     brightness, contrast, saturation : how far the factor may be from 1, or its range (low, high)
-        Images are taken to be in [0, 1], and stay there. Saturation is for three channels.
+        Images are taken to be in [0, 1], and stay there.
+    hue : how far the hue may be turned, or the range of that, in whole turns: from -0.5 to 0.5
+        Saturation and hue are for three channels.
     """
 
     def __init__(self, brightness: float | Sequence[float] = 0,
                  contrast: float | Sequence[float] = 0,
-                 saturation: float | Sequence[float] = 0) -> None:
+                 saturation: float | Sequence[float] = 0,
+                 hue: float | Sequence[float] = 0) -> None:
         self.brightness, self.contrast, self.saturation = (
             (max(1 + low, 0.0), 1 + high) if isinstance(value, int | float) else (low, high)
             for name, value in (("brightness", brightness), ("contrast", contrast),
                                 ("saturation", saturation))
             for low, high in [_span("ColorJitter", name, value)])
+        self.hue = _span("ColorJitter", "hue", hue)
+        if self.hue[0] < -0.5 or self.hue[1] > 0.5:
+            raise ArgumentError(f"ColorJitter: hue must be within -0.5 and 0.5, got {hue!r}")
 
     def changed(self, images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         N, C = images.shape[:2]
@@ -392,11 +398,25 @@ class ColorJitter(_OwnPass):
             images *= factor
             images += (1 - factor) * grey
             np.clip(images, 0, 1, out=images)
+        if self.hue != (0.0, 0.0) and C == 3:
+            images = _turned(images, generator.uniform(*self.hue, (N, 1, 1)).astype(images.dtype))
         return images
 
     def __repr__(self) -> str:
         return (f"ColorJitter(brightness={self.brightness}, contrast={self.contrast}, "
-                f"saturation={self.saturation})")
+                f"saturation={self.saturation}, hue={self.hue})")
+
+
+def _turned(images: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Colours with another hue of HSV; the largest and the smallest channel keep their values."""
+    red, green, blue = np.moveaxis(images, 1, 0)
+    value, chroma = images.max(axis=1), np.ptp(images, axis=1)
+    some = np.where(chroma == 0, 1, chroma)             # greys have no hue; any will do
+    sixths = np.select([value == red, value == green],
+                       [(green - blue) / some, 2 + (blue - red) / some], 4 + (red - green) / some)
+    # Over the six sixths of a turn a channel stands high for two, falls, stands low for two, rises.
+    place = (np.array([5, 3, 1], images.dtype)[:, None, None] + (sixths + 6 * turns)[:, None]) % 6
+    return value[:, None] - chroma[:, None] * np.clip(np.minimum(place, 4 - place), 0, 1)
 
 
 def _grey(images: np.ndarray) -> np.ndarray:

@@ -188,25 +188,6 @@ def test_courses_network_trains(bench):
     assert with_course.inference(network, layers, x, {})().shape == (4, 10)
 
 
-def test_courses_layers_against_pytorch(bench, rng):
-    """The stand-in is right: forward and backward."""
-    torch = pytest.importorskip("torch")
-    from bench.steps import course
-
-    x, w, b = rng.standard_normal((2, 3, 7, 6)), rng.standard_normal((4, 3, 3, 3)), np.ones(4)
-    conv, pool = course.Convolution(w, b, 1, 1), course.Pooling(2, 2)
-    y = pool.forward(conv.forward(x, True), True)
-    dy = rng.standard_normal(y.shape)
-    tensors = [torch.tensor(value, requires_grad=True) for value in (x, w, b)]
-    expected = torch.nn.functional.max_pool2d(
-        torch.nn.functional.conv2d(*tensors, padding=1), 2)
-    expected.backward(torch.tensor(dy))
-    np.testing.assert_allclose(y, expected.detach(), rtol=1e-12)
-    dx = conv.backward(pool.backward(dy))
-    for ours, tensor in zip((dx, conv.dW, conv.db), tensors, strict=True):
-        np.testing.assert_allclose(ours, tensor.grad, rtol=1e-10, atol=1e-12)
-
-
 # ---- the command line ----
 
 def test_command_line(monkeypatch, capsys):

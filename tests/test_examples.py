@@ -16,7 +16,8 @@ FOLDER = Path(examples.__file__).parent
 PNG = b"\x89PNG\r\n\x1a\n"
 PICTURES = {
     "vanishing_gradient": 1, "optimizers": 1, "overfitting": 1, "simple_convnet": 1,
-    "deep_convnet": 1, "cifar_activity": 1, "mnist_keras": 1, "look_inside": 4}
+    "deep_convnet": 1, "cifar_activity": 1, "mnist_keras": 1, "look_inside": 4,
+    "cifar_resnet": 1}
 
 # What the reports print; digits that a scan misread are recomputed.
 DIGITS = {
@@ -74,6 +75,28 @@ def test_a_quick_run_ends_and_draws(name, tmp_path, capsys):
     assert {finding["reached"] for finding in results["findings"]} == {None}     # it says nothing
     assert results["seeds"] == 1
     json.dumps(results)
+
+
+def test_the_training_on_cifar_goes_on_where_it_was_cut_off(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    example = examples.load("cifar_resnet")
+
+    def cut_off(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(example, "plot", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            examples.run("cifar_resnet", tmp_path, quick=True)
+    (checkpoint,) = tmp_path.iterdir()
+    monkeypatch.setattr(fd.Trainer, "fit", cut_off)         # all epochs are done
+    examples.run("cifar_resnet", tmp_path, quick=True)
+    assert not checkpoint.exists()
+
+
+def test_the_late_gap_is_that_of_the_last_quarter():
+    curves = kit.Curves([1, 2, 3, 4, 5], [0.1, 0.5, 0.6, 0.8, 1.0], [0.1, 0.4, 0.5, 0.6, 0.6], None)
+    assert examples.load("overfitting").late_gap(curves) == pytest.approx((0.2 + 0.4) / 2)
 
 
 def test_every_exercise_is_there():
@@ -202,7 +225,8 @@ def test_a_font_counts_as_japanese_by_its_letters(monkeypatch):
 def test_list(capsys):
     assert cli.main(["examples", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 13
+    assert len(lines) == 14
+    assert lines[-2].split()[0] == "cifar_resnet"            # which is no exercise
     assert (Path(lines[-1].split(": ")[1]) / "study.py").exists()
     assert lines[4].split() == ["A5", "vanishing_gradient", "Vanishing", "gradient",
                                 "(勾配消失問題)"]
@@ -216,12 +240,13 @@ def test_run_some(capsys, tmp_path):
 
 
 def test_run_all(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(examples, "EXERCISES", {"A1": "one_unit", "A2": "classifier"})
+    monkeypatch.setattr(examples, "EXERCISES", {"A1": "one_unit"})
+    monkeypatch.setattr(examples, "MORE", ("classifier",))
     assert cli.main(["examples", "run", "--all", "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert list(results) == ["one_unit", "classifier"]
     out = capsys.readouterr().out
-    assert "| A2 Classifier 2-3-4, forward | z1 | [0.6 1.3 2. ] | [0.6 1.3 2. ] |" in out
+    assert "| Classifier 2-3-4, forward | z1 | [0.6 1.3 2. ] | [0.6 1.3 2. ] |" in out
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -367,6 +367,28 @@ def test_densenet_as_in_pytorch(rng):
                    rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("size", [127, 63, 160, 224])
+def test_images_of_another_size(size, rng):
+    """AlexNet made for last maps of 3 × 3, of which these sizes have 3, 1, 4 and 6."""
+    torch = pytest.importorskip("torch")
+    fd.seed(0)
+    net = fd.models.alexnet(num_classes=4, image_size=127, dropout=0.0)
+    x, t = rng.standard_normal((2, 3, size, size)).astype(np.float32), np.array([1, 3])
+    maps = torch.tensor(net.features.forward(x))
+    pooled = torch.nn.functional.adaptive_avg_pool2d(maps, 3).flatten(1).numpy()
+    expected = net.classifier.forward(pooled)
+    np.testing.assert_allclose(net.forward(x), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(net.predict(x), expected, rtol=1e-4, atol=1e-5)
+    criterion = fd.losses.SoftmaxCrossEntropy()
+    criterion.forward(net.forward(x), t)
+    net.backward(criterion.backward(), need_dx=False)
+    grads = {key: dw.copy() for key, dw in net.grads.items()}
+    fd.Trainer(net, optimizer=fd.optimizers.SGD(lr=0.0)).step(x, t)
+    assert net.plans.reason(net.as_inputs(x)) == "its plan is running"
+    for key, dw in net.grads.items():
+        assert np.abs(dw - grads[key]).max() < 1e-4 * np.abs(grads[key]).max(), key
+
+
 @pytest.mark.parametrize(("name", "least"), [("alexnet", 63), ("vgg11", 32), ("squeezenet1_1", 25),
                                              ("googlenet", 31), ("resnet18", 1),
                                              ("mobilenet_v2", 1), ("densenet121", 29)])

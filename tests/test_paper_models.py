@@ -24,6 +24,7 @@ PUBLISHED = {
     "resnet20": (0.27e6, 5e3), "resnet32": (0.46e6, 5e3), "resnet44": (0.66e6, 5e3),
     "resnet56": (0.85e6, 5e3), "resnet110": (1.7e6, 0.05e6),            # He et al., table 6
     "preact_resnet164": (1.7e6, 0.05e6),    # He et al., 2016, table 4
+    "preact_resnet1001": (10.3e6, 0.05e6),              # the paper cuts off: 10.2 M
     "wrn_40_4": (8.9e6, 0.05e6), "wrn_28_10": (36.5e6, 0.05e6),
     "wrn_16_8": (11.0e6, 0.05e6),           # Zagoruyko & Komodakis, tables 3 and 4
     "pyramidnet110_a48": (1.7e6, 0.05e6), "pyramidnet110_a84": (3.8e6, 0.1e6),
@@ -38,13 +39,112 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_number_of_parameters(name, monkeypatch):
+@pytest.fixture
+def count(monkeypatch):
+    """``count(net)`` of parameters, of networks that are made without numbers, which take time."""
     for initial in ("he", "fan_in_uniform"):
         monkeypatch.setitem(initializers._BY_NAME, initial, initializers.zeros)
     monkeypatch.setattr(initializers, "_normal", lambda shape, std: initializers.zeros(shape))
-    count, within = PUBLISHED[name]
-    assert abs(sum(w.size for w in models.create(name).params.values()) - count) <= within
+    return lambda net: sum(w.size for w in net.params.values())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_number_of_parameters(name, count):
+    published, within = PUBLISHED[name]
+    assert abs(count(models.create(name)) - published) <= within
+
+
+def conv(n_in, n_out, size=3):
+    return n_out * n_in * size**2
+
+
+def norm(channels):
+    return 2 * channels
+
+
+def dense(n_in, n_out):
+    return n_in * n_out + n_out
+
+
+def preactivated(widths, blocks, *, bottleneck=False, stem=16):
+    """Of pre-activation ResNets: three stages, a projection wherever the width changes."""
+    total, before = conv(3, stem), stem
+    for width in widths:
+        for _ in range(blocks):
+            inside = width // 4
+            total += norm(before) + (before != width) * conv(before, width, 1) + (
+                conv(before, inside, 1) + norm(inside) + conv(inside, inside) + norm(inside)
+                + conv(inside, width, 1) if bottleneck
+                else conv(before, width) + norm(width) + conv(width, width))
+            before = width
+    return total + norm(before) + dense(before, 10)
+
+
+def pyramid(depth, alpha, *, bottleneck=False):
+    """Of PyramidNets: width k of N is 16 + alpha k / N, rounded down; shortcuts have no weights."""
+    blocks = (depth - 2) // (3 if bottleneck else 2)
+    total, before = conv(3, 16), 16
+    for k in range(1, blocks + 1):
+        width = 16 + alpha * k // blocks
+        if bottleneck:
+            total += (norm(before) + conv(before, width, 1) + norm(width) + conv(width, width)
+                      + norm(width) + conv(width, 4 * width, 1) + norm(4 * width))
+            before = 4 * width
+        else:
+            total += norm(before) + conv(before, width) + conv(width, width) + 2 * norm(width)
+            before = width
+    return total + norm(before) + dense(before, 10)
+
+
+def fractal(columns, widths, classes):
+    """Of FractalNets: in a block 1 + 2 + 4 + … convolutions, of which one a column reads x."""
+    total, before, convs = 0, 3, 2**columns - 1
+    for width in widths:
+        total += (columns * conv(before, width) + (convs - columns) * conv(width, width)
+                  + convs * norm(width))
+        before = width
+    return total + dense(before, classes)
+
+
+def residual_110():
+    """Of the ResNet-110 of He et al., whose shortcuts have no weights."""
+    total, before = conv(3, 16) + norm(16), 16
+    for width in (16, 32, 64):
+        total += conv(before, width) + 35 * conv(width, width) + 36 * norm(width)
+        before = width
+    return total + dense(64, 10)
+
+
+# Counted by hand from the papers' descriptions, where the figures that these print are rough or
+# others. The tests of pytorchcv (github.com/osmr/imgclsmob), which has nothing in common with this
+# package, say the same of three of them, and 32 more of two PyramidNets, whose first convolution is
+# followed by a batch norm there. Its RoR-3-110 is a smaller network, of 1,637,690.
+BY_HAND = {
+    "fractalnet20": fractal(3, (64, 128, 256, 512, 512), 10),           # pytorchcv: 33,724,618
+    "preact_resnet1001": preactivated((64, 128, 256), 111, bottleneck=True),    # and 10,327,706
+    "preact_resnet164": preactivated((64, 128, 256), 18, bottleneck=True),      # and 1,703,258
+    "pyramidnet110_a270": pyramid(110, 270),            # 28,485,477 there; the paper says 28.3 M
+    "pyramidnet164_a270": pyramid(164, 270, bottleneck=True),           # 27,216,021; 27.0 M
+    "pyramidnet272_a200": pyramid(272, 200, bottleneck=True),
+    "ror3_110": (residual_110() + conv(16, 32, 1) + norm(32) + conv(32, 64, 1) + norm(64)
+                 + conv(16, 64, 1) + norm(64)),         # over two stages, and over all of them
+    "swapout20": preactivated((32, 64, 128), 3, stem=32),       # 1.084 M; the paper says 1.09 M
+    "swapout32": preactivated((64, 128, 256), 5, stem=64),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_number_of_parameters_by_hand(name, count):
+    assert count(models.create(name)) == BY_HAND[name]
+
+
+def test_sizes_of_further_networks_of_the_papers(count):
+    """Those of Larsson et al., table 3 (a quarter as wide, for 100 classes), and PyramidNets."""
+    for columns, millions in enumerate((0.3, 0.8, 2.1, 4.8, 10.2, 21.1), 1):
+        net = FractalNet(columns, (16, 32, 64, 128, 128), 100)
+        assert abs(count(net) / 1e6 - millions) <= 0.05
+    for depth, alpha, millions in ((200, 240, 26.6), (236, 220, 26.8)):     # Han et al., table 4
+        assert abs(count(pyramidnet(depth, alpha, bottleneck=True)) / 1e6 - millions) <= 0.05
 
 
 SMALL = {"num_classes": 3, "in_channels": 2}

@@ -18,15 +18,23 @@ NAMES = [
     *(f"efficientnet_b{i}" for i in range(8)), "r3d_18"]
 
 # Images as small as leaves the last maps more than a pixel, for batch norm to be well defined.
-NETWORKS = {"alexnet": 63, "resnet18": 64, "resnet50": 64, "resnext50_32x4d": 64, "densenet121": 64,
-            "squeezenet1_0": 40, "squeezenet1_1": 40, "googlenet": 64,
-            "inception_v3": 107, "mobilenet_v2": 64, "mobilenet_v3_small": 64,
-            "mobilenet_v3_large": 64, "efficientnet_b0": 64, "r3d_18": 32}
-LARGE = {"vgg11_bn": 32, "vgg13": 32, "resnet34": 64, "wide_resnet50_2": 64, "densenet169": 64,
-         "resnet101": 64, "efficientnet_b2": 64, "efficientnet_b5": 64}
-each_network = pytest.mark.parametrize("name", [
-    *NETWORKS, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)])
-SIZES = NETWORKS | LARGE
+SIZES = dict.fromkeys(NAMES, 64) | {"alexnet": 95, "squeezenet1_0": 40, "squeezenet1_1": 40,
+                                    "inception_v3": 107, "r3d_18": 32,
+                                    **{f"vgg{depth}": 32 for depth in (11, 13, 16, 19)}}
+SMALLEST = {"alexnet": 63, "vgg": 32}           # what dense layers are made for; the rest is pooled
+LIGHT = ("alexnet", "resnet18", "resnet50", "resnext50_32x4d", "densenet121", "squeezenet1_0",
+         "squeezenet1_1", "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_small",
+         "mobilenet_v3_large", "efficientnet_b0", "r3d_18")
+LIGHTEST = ("resnet18", "squeezenet1_0", "squeezenet1_1", "googlenet", "mobilenet_v2",
+            "mobilenet_v3_small", "efficientnet_b0")
+
+
+def all_of_which(*quick):
+    """A test for every network; those that are not among `quick` wait for the weekly workflow."""
+    return pytest.mark.parametrize("name", [
+        pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in NAMES])
+
+
 RANDOM = ("Dropout", "StochasticDepth")
 OPTIONS = {"inception_v3": {"aux_logits": False}}       # whose head wants images of 267 × 267
 
@@ -87,10 +95,11 @@ def twins(torch, torchvision, name, dtype):
     size, options = SIZES[name], OPTIONS.get(name, {})
     torch.manual_seed(0)
     twin = build(torchvision, name, num_classes=5, **options)
-    if name.startswith(("alexnet", "vgg")):     # ours follows the image's size instead
-        twin.avgpool = torch.nn.Identity()
-        first = 0 if name.startswith("vgg") else 1
-        twin.classifier[first] = torch.nn.Linear(512 if first == 0 else 256, 4096)
+    if name.startswith(tuple(SMALLEST)):
+        size = SMALLEST[name if name == "alexnet" else "vgg"]
+        twin.avgpool = torch.nn.AdaptiveAvgPool2d(1)
+        first = 1 if name == "alexnet" else 0
+        twin.classifier[first] = torch.nn.Linear(256 if first else 512, 4096)
     for part in twin.modules():
         if type(part).__name__ in RANDOM:
             part.p = 0.0
@@ -118,7 +127,7 @@ def relative(ours, theirs):
     return np.abs(ours - theirs).max() / np.abs(theirs).max()
 
 
-@each_network
+@all_of_which(*LIGHT)
 def test_logits_in_inference(name, torch, torchvision, rng):
     net, twin = twins(torch, torchvision, name, "float32")
     x = batch(name, 2, rng).astype(np.float32)
@@ -142,7 +151,7 @@ def gradients(torch, net, twin, x, rng):
             {key: (net.grads[key], w.grad.numpy()) for key, w in twin.named_parameters()})
 
 
-@each_network
+@all_of_which(*LIGHT)
 def test_training_in_float64(name, torch, torchvision, rng):
     """All outputs, gradients and running statistics."""
     net, twin = twins(torch, torchvision, name, "float64")
@@ -161,32 +170,65 @@ def test_training_in_float64(name, torch, torchvision, rng):
         np.testing.assert_allclose(state[key], buffer.numpy(), rtol=1e-8, atol=1e-10, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_0", "squeezenet1_1"])
-@pytest.mark.usefixtures("direct")
-def test_training_in_float32(name, torch, torchvision, rng):
-    """Gradients within 1e-3, or thrice as far from PyTorch's as those are from float64.
+ENDS = {fd.layers.ReLU: (0, np.inf), fd.layers.ReLU6: (0, 6), fd.layers.Hardsigmoid: (0, 1),
+        fd.layers.Hardswish: (-3, 3)}           # of the pieces, in what these layers save
 
-    Rounding may turn a ReLU over, which changes gradients by percents, PyTorch's too. With biases
-    of 3 behind batch norm, hardly any ReLU is as near to 0 as that.
+
+def pieces(net):
+    """Where the last forward pass had the inputs of what is not smooth: the piece of each."""
+    graph, tape = net._run
+    for node, layer in graph.steps:
+        saved = tape.saved[node.index]
+        if type(layer) in ENDS:
+            low, high = ENDS[type(layer)]
+            yield (saved > low) + 2 * (saved < high)
+        elif isinstance(layer, fd.layers.MaxPool2d):
+            yield saved[0]                      # the place of the largest in each window
+
+
+def away_from_corners(net, name, x_of):
+    """The first of some batches for which rounding to float32 brings nothing into another piece."""
+    for attempt in range(20):
+        x = x_of(np.random.default_rng(attempt))
+        found = []
+        for dtype in ("float32", "float64"):
+            net.astype(dtype).train().forward(x.astype(dtype))
+            found.append(list(pieces(net)))
+        if all(np.array_equal(a, b) for a, b in zip(*found, strict=True)):
+            return x
+    raise AssertionError("rounding always brings something into another piece")
+
+
+@all_of_which(*LIGHTEST)
+@pytest.mark.usefixtures("direct")
+def test_training_in_float32(name, torch, torchvision):
+    """Gradients within 1e-3 of PyTorch's, or twice as far as those are from its own in float64.
+
+    A ReLU that rounding turns over changes gradients by percents, PyTorch's too, so images are used
+    for which none does. With biases of 3 behind batch norm, few come near enough. Then the bias of
+    a batch norm that another one follows has a gradient of nothing but rounding.
     """
     net, twin = twins(torch, torchvision, name, "float32")
     state = {key: w.numpy().copy() for key, w in twin.state_dict().items()}
-    for key, w in state.items():
-        w += 3 * (key.endswith("bias") and f"{key[:-4]}running_var" in state)
-    x = batch(name, 2, rng).astype(np.float32)
+    for key in state:
+        if key.endswith("bias") and f"{key[:-4]}running_var" in state:
+            state[key] += 3
+    net.load_state_dict(state)
+    twin.load_state_dict({key: torch.tensor(w) for key, w in state.items()})
+    x = away_from_corners(net, name, lambda rng: batch(name, 3, rng).astype(np.float32))
     found = {}
     for dtype in ("float32", "float64"):
-        net.astype(dtype).load_state_dict(state)
-        twin.to(getattr(torch, dtype)).load_state_dict(
-            {key: torch.tensor(w) for key, w in state.items()})
-        twin.zero_grad()
+        net.astype(dtype)
+        twin.to(getattr(torch, dtype)).zero_grad()
         _, found[dtype] = gradients(torch, net, twin, x.astype(dtype), np.random.default_rng(1))
-    usual = np.median([np.linalg.norm(theirs) for _, theirs in found["float64"].values()])
+    usual = np.median([np.linalg.norm(exact) for _, exact in found["float64"].values()])
     for key, (ours, theirs) in found["float32"].items():
         exact = found["float64"][key][1]
-        size = max(np.linalg.norm(exact), 1e-3 * usual)
-        rounding = np.linalg.norm(theirs - exact) / size
-        assert np.linalg.norm(ours - theirs) / size < max(1e-3, 3 * rounding), key
+        if (size := np.linalg.norm(exact)) < 1e-9 * usual:
+            assert np.linalg.norm(ours) < 1e-4 * usual, key
+        else:
+            rounding = np.linalg.norm(theirs - exact)
+            assert np.linalg.norm(ours - theirs) < max(1e-3 * size, 2 * rounding), key
 
 
 def test_auxiliary_heads_train_only(rng):

@@ -1,5 +1,7 @@
 """Transforms: values by hand and from plain NumPy, alone and fused into one pass."""
 
+import colorsys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -275,6 +277,25 @@ def test_colour_by_hand():
     bytes_ = (255 * image).astype(np.uint8)
     assert transforms.ColorJitter(0.4, 0.4, 0.4)(bytes_, _draws()).dtype == np.float32
     assert bytes_[0, 0, 0, 0] == 51                             # the caller's are left alone
+
+
+def test_hue_as_in_the_standard_library(rng):
+    images = rng.random((4, 3, 5, 6))
+    images[0, :, 0] = 0.5                                           # greys stay grey
+    images[0, 1, 1] = images[0, 0, 1]                               # two channels alike
+    for turn in (-0.5, -0.1, 0.0, 0.3):
+        turned = transforms.ColorJitter(hue=(turn, turn))(images, _draws())
+        pixels = np.moveaxis(images, 1, -1).reshape(-1, 3)
+        expected = []
+        for pixel in pixels:
+            hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
+            expected.append(colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value))
+        np.testing.assert_allclose(np.moveaxis(turned, 1, -1).reshape(-1, 3), expected, atol=1e-12)
+    assert transforms.ColorJitter(hue=0.2)(images.astype(np.float32), _draws()).dtype == np.float32
+    grey = images[:, :1]
+    np.testing.assert_array_equal(transforms.ColorJitter(hue=0.2)(grey, _draws()), grey)
+    with pytest.raises(fd.ArgumentError, match="hue must be within"):
+        transforms.ColorJitter(hue=0.6)
 
 
 def test_erased_rectangles():

@@ -1,4 +1,4 @@
-"""The NumPy code of courses (course.py) as a member: plain chains of layers."""
+"""The NumPy code of courses (bench/course.py) as a member: plain chains of layers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 
 from fastdl.benchmark.steps.networks import Network
 
-from . import course
+from ..course import layers as plain
+from ..course import optimizers
 
 
 def facts() -> dict[str, Any]:
@@ -25,14 +26,14 @@ def _he(shape: tuple[int, ...], fan_in: int) -> np.ndarray:
 def _layer(a: dict[str, Any]) -> Any:
     if a["kind"] == "Conv2d":
         OC, C, size = a["out_channels"], a["in_channels"], a["kernel_size"][0]
-        return course.Convolution(_he((OC, C, size, size), C * size**2), np.zeros(OC),
-                                  a["stride"][0], a["padding"][0])
+        return plain.Convolution(_he((OC, C, size, size), C * size**2), np.zeros(OC),
+                                 a["stride"][0], a["padding"][0])
     if a["kind"] == "Linear":
-        return course.Affine(_he((a["in_features"], a["out_features"]), a["in_features"]),
-                             np.zeros(a["out_features"]))
+        return plain.Affine(_he((a["in_features"], a["out_features"]), a["in_features"]),
+                            np.zeros(a["out_features"]))
     if a["kind"] == "MaxPool2d":
-        return course.Pooling(a["kernel_size"], a["stride"])
-    return {"ReLU": course.Relu, "Dropout": lambda: course.Dropout(a["p"])}[a["kind"]]()
+        return plain.Pooling(a["kernel_size"], a["stride"])
+    return {"ReLU": plain.Relu, "Dropout": lambda: plain.Dropout(a["p"])}[a["kind"]]()
 
 
 def _chain(layers: list[dict[str, Any]]) -> list[Any]:
@@ -42,10 +43,10 @@ def _chain(layers: list[dict[str, Any]]) -> list[Any]:
 def training(network: Network, layers: list[dict[str, Any]], x: np.ndarray, ts: np.ndarray,
              options: dict[str, Any]) -> Callable[[int], float]:
     """See `fastdl.benchmark.steps.worker`."""
-    chain, last, optimizer = _chain(layers), course.SoftmaxWithLoss(), course.Adam(
-        network.learning_rate)
+    chain, last = _chain(layers), plain.SoftmaxLoss()
+    optimizer = optimizers.Adam(network.learning_rate)
     images = x.astype(np.float64)
-    weighted = [layer for layer in chain if hasattr(layer, "W")]
+    weighted = [layer for layer in chain if layer.weighted]
     params = {f"{name}{i}": getattr(layer, name) for i, layer in enumerate(weighted)
               for name in "Wb"}
 

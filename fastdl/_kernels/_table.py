@@ -46,7 +46,7 @@ OPERATIONS = {
     "col2im": Operation("im2col", ("col2im",)),
     "gemm": Operation("gemm", ("gemm", "column_sums")),
     "conv2d": Operation("conv", (
-        "conv2d", "conv2d_backward_input", "conv2d_backward_weight")),
+        "conv2d", "conv2d_max_pool2d", "conv2d_backward_input", "conv2d_backward_weight")),
     "max_pool2d": Operation("pool", ("max_pool2d", "max_pool2d_backward")),
     "avg_pool2d": Operation("pool", ("avg_pool2d", "avg_pool2d_backward")),
     "global_avg_pool2d": Operation("pool", ("global_avg_pool2d", "global_avg_pool2d_backward")),

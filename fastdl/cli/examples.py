@@ -6,7 +6,7 @@ import argparse
 import json
 
 from ..errors import ArgumentError
-from ..examples import COURSE, EXERCISES, load, names, results_table
+from ..examples import COURSE, load, names, numbered, results_table
 from ..examples import run as run_example
 from ..examples.kit import add_options
 from ..files import write_text
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print the list."""
-    for number, name in EXERCISES.items():
+    for number, name in numbered():
         english, japanese = load(name).TITLE
         print(f"{number:>4}  {name:<20}{english}" + (f" ({japanese})" * (english != japanese)))
     print(f"The reports' listings, for fastdl run: {COURSE}")

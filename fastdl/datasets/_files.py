@@ -19,6 +19,12 @@ def is_local(name: str) -> bool:
     return _find_local(name) is not None
 
 
+def folder(name: str) -> Path:
+    """Where the files of the data set are; if they are nowhere yet, where a download puts them."""
+    found = _find_local(name)
+    return next(iter(found.values())).parent if found else _folders(name)[-1]
+
+
 def read(name: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """Images uint8 (N, C, H, W) and labels uint8 (N,): training, then test."""
     files = _find_local(name) or _download_missing(name)

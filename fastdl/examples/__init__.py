@@ -1,13 +1,13 @@
-"""The exercises of the course reports, one script each: ``fastdl examples list | run NAME``.
+"""The exercises of the course reports, and more: ``fastdl examples list | run NAME``.
 
-They are part of the package so that an installed wheel has them; each can also be run as
+One script each, part of the package so that an installed wheel has them; each can also be run as
 ``python -m fastdl.examples.NAME``, or copied and changed. What they share is in `kit`.
 """
 
 import importlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,13 +21,22 @@ EXERCISES: dict[str, str] = {
     "A9": "deep_convnet", "A10": "cifar_activity", "A11": "mnist_keras", "A12": "look_inside"}
 """Names of the scripts by the numbers of the exercises."""
 
+MORE = ("cifar_resnet",)
+"""Names of the scripts that are no exercise of the reports."""
+
 COURSE = Path(__file__).with_name("course")
 """The folder of the scripts that make the calls of the reports' listings, for ``fastdl run``."""
 
 
 def names() -> tuple[str, ...]:
-    """The names that `run` knows, in the order of the exercises."""
-    return tuple(EXERCISES.values())
+    """The names that `run` knows, in the order of the exercises; then what is `MORE`."""
+    return tuple(name for _, name in numbered())
+
+
+def numbered() -> Iterator[tuple[str, str]]:
+    """Number and name of each, in the same order; the number of what is `MORE` is empty."""
+    yield from EXERCISES.items()
+    yield from (("", name) for name in MORE)
 
 
 def load(name: str) -> ModuleType:
@@ -82,11 +91,11 @@ def results_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """
     lines = ["| exercise | figure | in the report | ours | goal | reached | time of the script |",
              "| --- | --- | --- | --- | --- | --- | --- |"]
-    for number, name in EXERCISES.items():
+    for number, name in numbered():
         if name not in results:
             continue
         found = results[name]
-        first = f"{number} {found['title']}", f"{found['seconds']:.3g} s"
+        first = f"{number} {found['title']}".strip(), f"{found['seconds']:.3g} s"
         for finding in found["findings"]:
             cells = [first[0], finding["what"], _cell(finding["printed"]) or "–",
                      _cell(finding["ours"]), finding["goal"], _REACHED[finding["reached"]],

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 import fastdl as fd
-from fastdl.examples.kit import Line, Run, both, learn, main, perceptron, plot
+from fastdl.examples.kit import Curves, Line, Run, both, learn, main, perceptron, plot
 from fastdl.layers import ReLU
 from fastdl.optimizers import SGD
 from fastdl.regularizers import L1, L2
@@ -39,6 +39,12 @@ CASES = {
 }
 
 
+def late_gap(curves: Curves) -> float:
+    """By how much training exceeds test accuracy, over the last quarter of the training."""
+    gaps = np.subtract(curves.train, curves.test)
+    return float(gaps[-len(gaps) // 4:].mean())
+
+
 def example(run: Run) -> None:
     """784-100×6-10 units, ReLU, He, SGD, batches of 100 of the 300 images."""
     (x, t), test = run.data("mnist")
@@ -51,21 +57,21 @@ def example(run: Run) -> None:
         trainer = fd.Trainer(net, optimizer=SGD(lr), weight_regularizer=regularizer)
         return learn(trainer, data, run.iterations(iterations), every=20, train_on="all")
 
-    run.remark("training / test accuracy; the report prints no figures of L1, which with the "
-               "learning rate of its listing, 0.1, jumps up and down to the end")
+    run.remark("training / test accuracy at the end (judged: the gap's mean over the last quarter, "
+               "as with L1 at its listing's rate, 0.1, both jump; the report has no figures of L1)")
     run.remark("with L2 and dropout the report's own gap, 0.232, is no smaller than plain, 0.227; "
                "it does not say which λ that has")
     for names, (*how, printed) in CASES.items():
         curves, name = run.median(partial(train, *how)), run.say(*names)
-        seen, unseen = curves.train[-1], curves.test[-1]
-        ours = f"{seen:.4f} / {unseen:.4f}"
+        gap = late_gap(curves)
+        ours = f"{curves.train[-1]:.4f} / {curves.test[-1]:.4f} ({gap:.3f})"
         report = f"{printed[0]:g} / {printed[1]:g}" if printed else ""
         if not panels:
-            plain = seen - unseen
-            run.holds(name, ours, report, run.say("training 1.0", "訓練 1.0"), seen == 1.0)
+            plain = gap
+            goal, reached = run.say("training 1.0", "訓練 1.0"), curves.train[-1] == 1.0
         else:
-            run.holds(name, ours, report, run.say("a smaller gap than plain", "差が縮まる"),
-                      seen - unseen < plain)
+            goal, reached = run.say("a smaller gap than plain", "差が縮まる"), gap < plain
+        run.holds(name, ours, report, goal, reached)
         panels[name] = both(run, curves)
     plot(run, panels)
 

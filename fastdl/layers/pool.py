@@ -118,12 +118,17 @@ class AvgPool3d(_AvgPool):
     rank = 3
 
 
-class _AdaptiveAvgPool(Layer):
+class _AdaptivePool(Layer):
     rank: ClassVar[int]
 
     def __init__(self, output_size: Sizes) -> None:
         self.output_size = output_size
 
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class _AdaptiveAvgPool(_AdaptivePool):
     def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
               training: bool) -> tuple[np.ndarray, Any]:
         (x,) = inputs
@@ -132,9 +137,6 @@ class _AdaptiveAvgPool(Layer):
 
     def grad(self, dy: np.ndarray, saved: Any) -> Any:
         return (ops.adaptive_avg_pool_backward(dy, saved, self.output_size),), {}
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
@@ -159,6 +161,44 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPool):
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
     """Means of as many stretches as the output is to have, of volumes (N, C, D, H, W)."""
+
+    rank = 3
+
+
+class _AdaptiveMaxPool(_AdaptivePool):
+    def apply(self, inputs: tuple[np.ndarray, ...], params: Mapping[str, np.ndarray],
+              training: bool) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        _expect_rank(self, x)
+        y, argmax = ops.adaptive_max_pool(x, self.output_size)
+        return y, (argmax, x.shape)
+
+    def grad(self, dy: np.ndarray, saved: Any) -> Any:
+        return (ops.adaptive_max_pool_backward(dy, *saved),), {}
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """Largest of as many stretches each as the output is to have, (N, C, H, W) to (N, C, OH, OW).
+
+    Parameters
+    ----------
+    output_size : int, or (height, width); None keeps that of x
+
+    >>> AdaptiveMaxPool2d((1, 2)).forward(np.arange(3.0).reshape(1, 1, 1, 3))
+    array([[[[1., 2.]]]])
+    """
+
+    rank = 2
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """Largest of as many stretches each as the output is to have, (N, C, L) to (N, C, OL)."""
+
+    rank = 1
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """Largest of as many stretches each as the output is to have, of volumes (N, C, D, H, W)."""
 
     rank = 3
 

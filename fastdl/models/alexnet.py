@@ -14,7 +14,16 @@ third convolution and the dense layers. Nine tenths of the parameters are in the
 from typing import Any
 
 from ..graph import Node
-from ..layers import Conv2d, Dropout, Linear, LocalResponseNorm, MaxPool2d, ReLU, flatten
+from ..layers import (
+    AdaptiveAvgPool2d,
+    Conv2d,
+    Dropout,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2d,
+    ReLU,
+    flatten,
+)
 from ..module import Module, Sequential
 from ._registry import register
 
@@ -22,8 +31,8 @@ from ._registry import register
 class AlexNet(Module):
     """Five convolutions with three pools between them, then three dense layers.
 
-    Names and sizes are torchvision's. Its adaptive pooling does nothing to images of 224 × 224;
-    here the first dense layer follows the image's size instead.
+    Names and sizes are torchvision's. The first dense layer is made for images of `image_size`; of
+    others, adaptive pooling brings the last maps to the size that it reads.
 
     Parameters
     ----------
@@ -42,14 +51,15 @@ class AlexNet(Module):
             Conv2d(384, 256, 3, padding=1, weight_init="he"), ReLU(),
             Conv2d(256, 256, 3, padding=1, weight_init="he"), ReLU(),
             MaxPool2d(3, stride=2))
+        size = _last_size(image_size)
+        self.avgpool = AdaptiveAvgPool2d(size)
         self.classifier = Sequential(
-            Dropout(dropout),
-            Linear(256 * _last_size(image_size)**2, 4096, weight_init="he"), ReLU(),
+            Dropout(dropout), Linear(256 * size**2, 4096, weight_init="he"), ReLU(),
             Dropout(dropout), Linear(4096, 4096, weight_init="he"), ReLU(),
             Linear(4096, num_classes, weight_init=0.01))
 
     def connect(self, x: Node) -> Node:
-        return self.classifier(flatten(self.features(x)))
+        return self.classifier(flatten(self.avgpool(self.features(x))))
 
 
 class AlexNetPaper(Module):

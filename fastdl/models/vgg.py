@@ -16,7 +16,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..graph import Node
-from ..layers import BatchNorm2d, Conv2d, Dropout, Layer, Linear, MaxPool2d, ReLU, flatten
+from ..layers import (
+    AdaptiveAvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Layer,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    flatten,
+)
 from ..module import Module, Sequential
 from ._registry import register
 
@@ -26,8 +36,8 @@ WIDTHS = (64, 128, 256, 512, 512)
 class VGG(Module):
     """Five stages of convolutions, each followed by a pool; then three dense layers.
 
-    Names and sizes are torchvision's. Its adaptive pooling does nothing to images of 224 × 224;
-    here the first dense layer follows the image's size instead.
+    Names and sizes are torchvision's. The first dense layer is made for images of `image_size`; of
+    others, adaptive pooling brings the last maps to the size that it reads.
 
     Parameters
     ----------
@@ -48,13 +58,14 @@ class VGG(Module):
             parts.append(MaxPool2d(2))
         self.features = Sequential(*parts)
         size = image_size // 2**len(WIDTHS)
+        self.avgpool = AdaptiveAvgPool2d(size)
         self.classifier = Sequential(
             Linear(WIDTHS[-1] * size**2, 4096, weight_init="he"), ReLU(), Dropout(dropout),
             Linear(4096, 4096, weight_init="he"), ReLU(), Dropout(dropout),
             Linear(4096, num_classes, weight_init=0.01))
 
     def connect(self, x: Node) -> Node:
-        return self.classifier(flatten(self.features(x)))
+        return self.classifier(flatten(self.avgpool(self.features(x))))
 
 
 A, B, D, E = (1, 1, 2, 2, 2), (2, 2, 2, 2, 2), (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)

@@ -16,7 +16,7 @@ from ..ops._arrays import integers
 from ..summary import shapes_of, zeros_of
 from ._package import onnx_package
 
-OPSET = 20
+OPSET = 21             # the first whose group normalisation is that of Wu & He
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -69,7 +69,7 @@ def export(net: Module, path: str | PathLike[str], shape: Any) -> None:
                                                                 strict=True)],
             [onnx.numpy_helper.from_array(array, name)
              for name, array in writer.constants.items()]),
-        producer_name="fastdl", ir_version=9,
+        producer_name="fastdl", ir_version=10,
         opset_imports=[helper.make_opsetid("", OPSET)])
     with files.replacing(path) as file:
         file.write(model.SerializeToString())
@@ -118,6 +118,15 @@ class _Writer:
     def number(self, value: float) -> str:
         """A number in the dtype of the network."""
         return self.constant(f"number {value:g}", np.full((), value, self._dtype))
+
+    def filled(self, name: str, value: float, shape: Shape) -> str:
+        """An array of one number in that dtype."""
+        return self.constant(f"{name} {shape}", np.full(shape, value, self._dtype))
+
+    def row(self, values: Any) -> str:
+        """A row of whole numbers."""
+        numbers = np.asarray(values, np.int64)
+        return self.constant(f"row {numbers.tolist()}", numbers)
 
     def constant(self, name: str, array: Any) -> str:
         """An array of the file."""
@@ -212,11 +221,13 @@ def _local_response_norm(writer: _Writer, layer: Any, xs: list[str], shapes: lis
 
 @_converts(layers.Conv1d, layers.Conv2d, layers.Conv3d)
 def _conv(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
-    if layer.padding_mode != "zeros":
-        raise GraphError(f"onnx.export: {layer!r}: ONNX pads convolutions by zeros")
+    padding = layer.padding
+    if layer.padding_mode != "zeros":           # others have an operator of their own
+        xs = [_padded(writer, xs[0], padding * 2, layer.padding_mode)]
+        padding = (0,) * len(padding)
     return writer.add("Conv", [*xs, *writer.parameters(layer, "weight", "bias")],
                       kernel_shape=layer.kernel_size, strides=layer.stride,
-                      pads=layer.padding * 2, dilations=layer.dilation, group=layer.groups)
+                      pads=padding * 2, dilations=layer.dilation, group=layer.groups)
 
 
 @_converts(layers.ConvTranspose1d, layers.ConvTranspose2d, layers.ConvTranspose3d)
@@ -241,12 +252,66 @@ def _batch_norm(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape])
     if "running_mean" not in layer.buffers:
         raise GraphError(f"onnx.export: {layer!r} has no running statistics, without which "
                          "ONNX has no batch norm in inference")
-    if not layer.params:
-        ones = np.ones_like(layer.buffers["running_var"])
-        xs += [writer.constant(f"ones{len(ones)}", ones),
-               writer.constant(f"zeros{len(ones)}", 0 * ones)]
-    xs += writer.parameters(layer, "weight", "bias", "running_mean", "running_var")
+    xs += _scale_and_shift(writer, layer, len(layer.buffers["running_var"]))
+    xs += writer.parameters(layer, "running_mean", "running_var")
     return writer.add("BatchNormalization", xs, epsilon=layer.eps)
+
+
+def _scale_and_shift(writer: _Writer, layer: Any, *shape: int) -> list[str]:
+    """The names of weight and bias, or of ones and zeros."""
+    return writer.parameters(layer, "weight", "bias") or [
+        writer.filled("ones", 1, shape), writer.filled("zeros", 0, shape)]
+
+
+@_converts(layers.LayerNorm)
+def _layer_norm(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    xs += _scale_and_shift(writer, layer, *layer.normalized_shape)
+    return writer.add("LayerNormalization", xs, axis=-len(layer.normalized_shape),
+                      epsilon=layer.eps)
+
+
+@_converts(layers.GroupNorm)
+def _group_norm(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    xs += _scale_and_shift(writer, layer, layer.num_channels)
+    return writer.add("GroupNormalization", xs, num_groups=layer.num_groups, epsilon=layer.eps)
+
+
+@_converts(layers.InstanceNorm1d, layers.InstanceNorm2d, layers.InstanceNorm3d)
+def _instance_norm(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    if "running_mean" in layer.buffers:         # which is what it uses in inference
+        return _batch_norm(writer, layer, xs, shapes)
+    xs += _scale_and_shift(writer, layer, layer.num_channels)
+    return writer.add("InstanceNormalization", xs, epsilon=layer.eps)
+
+
+@_converts(layers.ZeroPad2d, layers.ConstantPad2d, layers.ReflectionPad2d,
+           layers.ReplicationPad2d)
+def _pad(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    left, right, top, bottom = layer.padding
+    return _padded(writer, xs[0], (top, left, bottom, right), layer.mode, layer.value)
+
+
+def _padded(writer: _Writer, x: str, sides: Sequence[int], mode: str, value: float = 0) -> str:
+    """`x` with so much before, then so much behind, in each spatial dimension."""
+    half = len(sides) // 2
+    pads = writer.row((0, 0, *sides[:half], 0, 0, *sides[half:]))
+    return writer.add("Pad", [x, pads, writer.number(value)],
+                      mode={"reflect": "reflect", "replicate": "edge"}.get(mode, "constant"))
+
+
+@_converts(layers.Upsample)
+def _upsample(writer: _Writer, layer: Any, xs: list[str], shapes: list[Shape]) -> str:
+    dims = len(shapes[0]) - 2
+    if layer.size is None:
+        factors = np.broadcast_to(np.asarray(layer.scale_factor, np.float32), dims)
+        xs += ["", writer.constant(f"factors {factors.tolist()}", factors)]
+    else:
+        xs += ["", "", writer.row(np.broadcast_to(layer.size, dims))]
+    options = {"mode": "nearest", "nearest_mode": "floor",
+               "coordinate_transformation_mode": "asymmetric"} if layer.mode == "nearest" else {
+        "mode": "linear", "coordinate_transformation_mode":
+            "align_corners" if layer.align_corners else "half_pixel"}
+    return writer.add("Resize", xs, axes=range(2, 2 + dims), **options)
 
 
 def _window(layer: Any, shape: Shape) -> dict[str, Any]:
@@ -286,4 +351,6 @@ def _adaptive_avg_pool(writer: _Writer, layer: Any, xs: list[str], shapes: list[
         raise ArgumentError(f"onnx.export: {layer!r} of maps of {shapes[0][2:]}: ONNX has pools of "
                             "equal windows only")
     size = [n // m for n, m in zip(shapes[0][2:], out, strict=True)]
+    if set(size) == {1}:
+        return xs[0]
     return writer.add("AveragePool", xs, kernel_shape=size, strides=size)

@@ -337,6 +337,74 @@ def _batch_norm(node: _Node) -> Layer:
     return _with_arrays(layer, weight=weight, bias=bias, running_mean=mean, running_var=var)
 
 
+@_reads("LayerNormalization")
+def _layer_norm(node: _Node) -> Layer:
+    weight, bias, axis = node.needed(1), node.weight(2), node.options.get("axis", -1)
+    if weight.ndim != (-axis if axis < 0 else len(node.x_shape) - axis):
+        raise node.error(f"its scale must have the shape of what it normalises, got {weight.shape}")
+    layer = layers.LayerNorm(weight.shape, node.options.get("epsilon", 1e-5),
+                             bias=bias is not None)
+    return _with_arrays(layer, weight=weight, bias=bias)
+
+
+@_reads("GroupNormalization")
+def _group_norm(node: _Node) -> Layer:
+    weight, bias, groups = node.needed(1), node.needed(2), node.options["num_groups"]
+    if node.x_shape and node.x_shape[1] != len(weight):     # which it had before opset 21
+        raise node.error(f"its scale must have a number for each channel, got {len(weight)}")
+    layer = layers.GroupNorm(groups, len(weight), node.options.get("epsilon", 1e-5))
+    return _with_arrays(layer, weight=weight, bias=bias)
+
+
+@_reads("InstanceNormalization")
+def _instance_norm(node: _Node) -> Layer:
+    weight, bias = node.needed(1), node.needed(2)
+    layer = _kind(node, "InstanceNorm", len(node.x_shape or (0,) * 4) - 2)(
+        len(weight), node.options.get("epsilon", 1e-5), affine=True)
+    return _with_arrays(layer, weight=weight, bias=bias)
+
+
+@_reads("Pad")
+def _pad(node: _Node) -> Layer:
+    pads, mode = node.needed(1).tolist(), node.options.get("mode", b"constant")
+    if len(pads) != 8 or any(pads[i] for i in (0, 1, 4, 5)) or node.weight(3) is not None:
+        raise node.error(f"it must be around maps (N, C, H, W), got pads {pads}")
+    (top, left), (bottom, right) = pads[2:4], pads[6:]
+    sides = (left, right, top, bottom)
+    if mode == b"reflect":
+        return layers.ReflectionPad2d(sides)
+    if mode == b"edge":
+        return layers.ReplicationPad2d(sides)
+    if mode != b"constant":
+        raise node.error(f"mode must be constant, reflect or edge, got {mode.decode()}")
+    value = node.weight(2)
+    return layers.ConstantPad2d(sides, 0.0 if value is None else float(value))
+
+
+@_reads("Resize")
+def _resize(node: _Node) -> Layer:
+    scales, sizes = node.weight(2), node.weight(3)
+    given = scales if sizes is None else sizes
+    axes = node.options.get("axes", range(0 if given is None else len(given)))
+    amounts = {} if given is None else dict(zip(axes, given.tolist(), strict=True))
+    spatial = [amounts[axis] for axis in sorted(amounts) if axis >= 2]
+    channels = 1 if sizes is None else (*node.x_shape, 0, 0)[1]
+    if (len(spatial) not in (1, 2, 3) or max(amounts) != len(spatial) + 1
+            or amounts.get(1, channels) != channels):
+        raise node.error("it must be of maps, by constant factors or sizes, "
+                         f"got axes {list(axes)}")
+    mode = node.options.get("mode", b"nearest")
+    how = node.options.get("coordinate_transformation_mode", b"half_pixel")
+    nearest = node.options.get("nearest_mode", b"round_prefer_floor")
+    amount: dict[str, Any] = {"size" if sizes is not None else "scale_factor": tuple(spatial)}
+    if (mode, how, nearest) == (b"nearest", b"asymmetric", b"floor"):
+        return layers.Upsample(**amount)
+    if mode != b"linear" or how not in (b"half_pixel", b"pytorch_half_pixel", b"align_corners"):
+        raise node.error(f"cannot resize by {mode.decode()} with {how.decode()}")
+    name = ("linear", "bilinear", "trilinear")[len(spatial) - 1]
+    return layers.Upsample(**amount, mode=name, align_corners=how == b"align_corners")
+
+
 def _global_pool(node: _Node, name: str) -> Layer:
     return _kind(node, name, len(node.x_shape or (0,) * 4) - 2)()
 

@@ -135,10 +135,14 @@ def empty(shape: Sequence[int], dtype: Any, like: Any = None) -> Array:
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)
 
 
-def empty_maps(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
-    """An array (N, C, ...) of `like`'s layout, and of its dtype unless another is given."""
+def empty_maps(shape: tuple[int, ...], like: Array, dtype: Any = None, *,
+               channels_last: bool = False) -> Array:
+    """An array (N, C, ...) of `like`'s layout, and of its dtype unless another is given.
+
+    With `channels_last` it is that whatever `like` is.
+    """
     dtype = like.dtype if dtype is None else dtype
-    if not is_channels_last(like):
+    if not (channels_last or is_channels_last(like)):
         return empty(shape, dtype, like)
     return np.moveaxis(empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
-from ._arrays import Array, empty, expect_shape, kernel, on_device, real, real_like
+from ._arrays import Array, empty, expect_shape, is_ready, kernel, on_device, real, real_like
 
 
 def _memory_order(x: Any) -> list[int] | None:
@@ -33,18 +33,24 @@ def _forward(name: str, x: Any, backend: str | None, *options: float) -> Array:
 
 
 def _backward(name: str, dy: Any, saved: Any, saved_name: str, backend: str | None,
-              *options: float) -> Array:
+              *options: float, out: Array | None = None) -> Array:
     operation = f"{name}_backward"
     dy, saved = (a if on_device(a) else np.asarray(a) for a in (dy, saved))
     expect_shape(operation, "dy", dy, saved.shape, f"the shape of {saved_name}")
     order = _memory_order(saved)
     if order is not None:
         dx = _backward(name, dy.transpose(order), saved.transpose(order), saved_name, backend,
-                       *options)
+                       *options, out=None if out is None else out.transpose(order))
         return dx.transpose(np.argsort(order))
     saved = real(operation, saved_name, saved)
     dy = real_like(operation, "dy", dy, saved, saved_name)
-    dx = empty(saved.shape, saved.dtype, saved)
+    if out is None:
+        dx = empty(saved.shape, saved.dtype, saved)
+    elif is_ready(out) and out.flags.writeable and (out.shape, out.dtype) == (dy.shape, dy.dtype):
+        dx = out
+    else:
+        raise ArgumentError(f"{operation}: out must be an array to write to, {dy.dtype} {dy.shape} "
+                            f"and in memory as {saved_name}")
     kernel(operation, saved, backend)(dy, saved, dx, *options)
     return dx
 
@@ -58,9 +64,13 @@ def relu(x: Any, *, backend: str | None = None) -> Array:
     return _forward("relu", x, backend)
 
 
-def relu_backward(dy: Any, y: Any, *, backend: str | None = None) -> Array:
-    """Gradient of `relu` from its output `y`: ``dy`` where ``y > 0``, else 0."""
-    return _backward("relu", dy, y, "y", backend)
+def relu_backward(dy: Any, y: Any, *, out: Array | None = None,
+                  backend: str | None = None) -> Array:
+    """Gradient of `relu` from its output `y`: ``dy`` where ``y > 0``, else 0.
+
+    It is written to `out` if that is given, which may be `dy`.
+    """
+    return _backward("relu", dy, y, "y", backend, out=out)
 
 
 def relu6(x: Any, *, backend: str | None = None) -> Array:

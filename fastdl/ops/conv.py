@@ -21,10 +21,13 @@ from ._arrays import (
     is_channels_last,
     kernel,
     maps_like,
+    on_device,
     pair,
+    real_like,
     wanted,
     window_output,
 )
+from .layout import to_channels_last
 
 _MAPS = {"x": is_channels_last}
 
@@ -97,7 +100,8 @@ def conv_method(name: str, x: Shaped, w: Shaped, y: Shaped, window: Window, algo
 
 def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1,
            groups: int = 1, *, residual: Any = None, relu: bool = False,
-           algorithm: str | None = None, backend: str | None = None) -> Array:
+           channels_last: bool = False, algorithm: str | None = None,
+           backend: str | None = None) -> Array:
     """Cross-correlate `x` with the filters `w` (LeCun et al., 1989).
 
     Parameters
@@ -109,12 +113,15 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, d
     groups : channels are split into this many independent convolutions; C for depthwise
     residual : (N, OC, OH, OW), optional: added to the output
     relu : whether negative outputs then become 0
+    channels_last : whether maps are brought to that layout, which kernels are fastest in; not on
+        the device
     algorithm : "auto", "direct", "winograd" or "im2col"; see `fastdl.set_conv_algorithm`, whose
         choice holds if this is None
 
     Returns
     -------
     (N, OC, OH, OW) with ``OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1``, OW alike; of x's layout
+    unless `channels_last`
 
     Raises
     ------
@@ -128,13 +135,18 @@ def conv2d(x: Any, w: Any, b: Any = None, stride: Pair = 1, padding: Pair = 0, d
     """
     x, w, b = common("conv2d", _MAPS, x=x, weight=w, bias=b)
     window, shape = checked("conv2d", x, w, stride, padding, dilation, groups)
+    if channels_last and on_device(x):
+        raise ArgumentError("conv2d: channels_last is for arrays of the host; x is on the device")
     if b is not None:
         expect_shape("conv2d", "bias", b, (w.shape[0],), "one for each output channel")
     if residual is not None:
         residual = maps_like("conv2d", "residual", residual, x, "x")
         expect_shape("conv2d", "residual", residual, shape, "the shape of the output")
+    if channels_last:
+        x = to_channels_last(x)
+        residual = None if residual is None else to_channels_last(residual)
     algorithm = conv_algorithm("conv2d", algorithm, x, w, window)
-    y = empty_maps(shape, x)
+    y = empty_maps(shape, x, channels_last=channels_last)
     run = conv_kernel("conv2d", x, algorithm, backend)
     run(x, w, b, residual, y, *window, bool(relu), algorithm)
     return y
@@ -160,7 +172,10 @@ def conv2d_backward(dy: Any, x: Any, w: Any, stride: Pair = 1, padding: Pair = 0
     name = "conv2d_backward"
     x, w = common(name, _MAPS, x=x, weight=w)
     window, shape = checked(name, x, w, stride, padding, dilation, groups)
-    dy = maps_like(name, "dy", dy, x, "x")
+    if x.shape[1] == 1:             # which lies both ways
+        dy = real_like(name, "dy", dy, x, "x", is_channels_last)
+    else:
+        dy = maps_like(name, "dy", dy, x, "x")
     expect_shape(name, "dy", dy, shape, "the shape of the output")
     algorithm = conv_algorithm(name, algorithm, x, w, window)
     dw, db = weight_gradient(dy, x, w.shape, window, bias, algorithm, backend)

@@ -18,13 +18,14 @@ def _maps(operation: str, x: Any) -> Array:
 def to_channels_last(x: Any, *, backend: str | None = None) -> Array:
     """`x` (N, C, H, W) or (N, C, L) with its channels last in memory.
 
-    The shape stays; (N, H, W, C) is the order in memory. Maps that lie so are returned as they are.
+    The shape stays; (N, H, W, C) is the order in memory. Maps that lie so are returned as they are,
+    and so are those of one channel, which lie both ways.
 
     >>> to_channels_last(np.zeros((1, 2, 3, 3))).transpose(0, 2, 3, 1).flags.c_contiguous
     True
     """
     x = _maps("to_channels_last", x)
-    if is_channels_last(x):
+    if is_channels_last(x) or x.shape[1] == 1:
         return x
     y = np.moveaxis(empty((x.shape[0], *x.shape[2:], x.shape[1]), x.dtype), -1, 1)
     kernel("copy_maps", x, backend)(x, y)

@@ -4,6 +4,7 @@ Along a dimension each new value is a weighted mean of old ones: a product with 
 small. The gradient is the product with its transpose.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -168,11 +169,16 @@ def plain_window(spatial: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int,
     return tuple(n // m for n, m in zip(spatial, sizes, strict=True)) if fits else None
 
 
+def _ends(n: int, m: int) -> tuple[Array, Array]:
+    """Of m stretches that cover 0 to n; they overlap where m does not divide n."""
+    return np.arange(m) * n // m, -(-np.arange(1, m + 1) * n // m)
+
+
 def _means(n: int, m: int) -> Array | None:
-    """Means of m stretches that cover 0 to n; they overlap where m does not divide n."""
+    """The matrix of means over them."""
     if n == m:
         return None
-    first, last = np.arange(m) * n // m, -(-np.arange(1, m + 1) * n // m)
+    first, last = _ends(n, m)
     place = np.arange(n)
     inside = (first[:, None] <= place) & (place < last[:, None])
     return inside / (last - first)[:, None]
@@ -226,3 +232,50 @@ def adaptive_avg_pool_backward(dy: Any, x_shape: tuple[int, ...], output_size: S
     if len(sizes) == 2 and (window := plain_window(x_shape[2:], sizes)):
         return avg_pool2d_backward(dy, x_shape, window, backend=backend)  # type: ignore[arg-type]
     return _through(dy, transposed(stretches(x_shape[2:], sizes)))
+
+
+def adaptive_max_pool(x: Any, output_size: Sizes) -> tuple[Array, Array]:
+    """Largest of as many stretches of each dimension as the output is to have.
+
+    Parameters
+    ----------
+    x : (N, C, L), (N, C, H, W) or (N, C, D, H, W)
+    output_size : one number, or one for each spatial dimension; None keeps that of x
+
+    Returns
+    -------
+    y, argmax
+        `y` has x's memory layout; `argmax` (int64) tells where each value was in the flattened
+        map. Of equal values the first wins; NaN beats numbers.
+
+    Raises
+    ------
+    ShapeError, ArgumentError, DTypeError
+
+    >>> adaptive_max_pool(np.array([[[1.0, 5.0, 3.0]]]), 2)
+    (array([[[5., 5.]]]), array([[[1, 1]]]))
+    """
+    x = maps("adaptive_max_pool", "x", x)
+    sizes = adaptive_size("adaptive_max_pool", x, output_size)
+    y = empty_maps((*x.shape[:2], *sizes), x)
+    argmax = np.empty(y.shape, np.int64)
+    ends = [_ends(n, m) for n, m in zip(x.shape[2:], sizes, strict=True)]
+    place = np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:])
+    for cell in np.ndindex(*sizes):
+        window = tuple(slice(first[i], last[i])
+                       for i, (first, last) in zip(cell, ends, strict=True))
+        values = x[(..., *window)].reshape(*x.shape[:2], -1)
+        which = values.argmax(axis=2)
+        y[(..., *cell)] = np.take_along_axis(values, which[..., None], axis=2)[..., 0]
+        argmax[(..., *cell)] = place[window].ravel()[which]
+    return y, argmax
+
+
+def adaptive_max_pool_backward(dy: Any, argmax: Any, x_shape: tuple[int, ...]) -> Array:
+    """Gradient of `adaptive_max_pool`: each value's goes to where it was."""
+    dy, x_shape = maps("adaptive_max_pool_backward", "dy", dy), tuple(x_shape)
+    expect_shape("adaptive_max_pool_backward", "argmax", argmax, dy.shape, "the shape of dy")
+    dx = np.zeros((math.prod(x_shape[:2]), math.prod(x_shape[2:])), dy.dtype)
+    np.add.at(dx, (np.arange(len(dx))[:, None], argmax.reshape(len(dx), -1)),
+              dy.reshape(len(dx), -1))
+    return dx.reshape(x_shape)

@@ -56,10 +56,8 @@ class Plan:
         self.dtype = dtype
         self.like, self._before = planner.like, planner.before
         self._graph: Replay | None = Replay(planner.alone) if planner.on_device else None
-        # Of a training step the outputs are wanted by its loss alone, and afterwards where that
-        # counts what was right only when asked.
-        wanted = () if loss and not planner.on_device else self._outputs
-        lives = lifetimes(self.steps, self._inputs, wanted)
+        # Those of a training step are wanted, too: what was right is counted when somebody asks.
+        lives = lifetimes(self.steps, self._inputs, self._outputs)
         self._places, self.arena_bytes = offsets(lives)
         self._calls: list[Callable[[], Any]] | None = None
         self.running = False

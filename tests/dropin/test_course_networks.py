@@ -151,7 +151,70 @@ def test_float32_trains_float64_parameters(float32):
         w -= 0.1 * grads[key]
 
 
+@pytest.mark.parametrize(("make", "shape"), [
+    (CONV_CASES["simple"][0], (1, 12, 12)), (lambda: MultiLayerNet(20, [15, 400], 5), (20,))])
+def test_relu_behind_a_product_has_its_mask(make, shape):
+    """The one that it computes where a script calls layer after layer."""
+    network = make()
+    x, t = examples(shape, 5)
+    network.gradient(x, t)
+    rectifiers = [layer for layer in network.layers.values() if isinstance(layer, zero1.Relu)]
+    masks = [layer.mask for layer in rectifiers]
+    loss_of(network.layers, network.last_layer, x, t)
+    for mask, layer in zip(masks, rectifiers, strict=True):
+        assert mask.any()
+        np.testing.assert_array_equal(mask, layer.mask)
+
+
+class Shifted:
+    """A layer that changes its input in place."""
+
+    def forward(self, x):
+        x -= 0.01
+        return x
+
+    def backward(self, dout):
+        return dout
+
+
+@pytest.mark.parametrize("hidden", [15, 400])
+def test_a_scripts_layer_may_change_its_input(hidden):
+    """Behind a ReLU, whose gradient stays that of what the ReLU gave."""
+    np.random.seed(3)                                                       # noqa: NPY002
+    network = MultiLayerNet(20, [hidden], 4)
+    network.layers = OrderedDict((("Affine1", network.layers["Affine1"]),
+                                  ("Relu", network.layers["Activation_function1"]),
+                                  ("Shifted", Shifted()), ("Affine2", network.layers["Affine2"])))
+    x, t = examples((20,), 4)
+    gradient = network.gradient(x, t)["b1"]
+    numerical = numerical_gradient(lambda _: network.loss(x, t), network.params["b1"])
+    np.testing.assert_allclose(gradient, numerical, rtol=1e-4, atol=1e-7)
+
+
 # ---- gradients ----
+
+@pytest.mark.parametrize("make", [
+    lambda: SimpleConvNet((1, 12, 12), hidden_size=20, output_size=5, weight_init_std=0.1),
+    lambda: MultiLayerNet(144, [15], 5)])
+def test_the_first_layers_backward_may_be_the_scripts_own(make):
+    """Networks leave out a gradient that nobody takes; then somebody does."""
+    network = make()
+    first = next(iter(network.layers.values()))
+    x, t = examples((1, 12, 12) if first.W.ndim == 4 else (144,), 5)
+    expected = network.gradient(x, t)
+    seen = []
+    original = first.backward
+
+    def backward(dout):
+        seen.append(original(dout))
+        return seen[-1]
+
+    first.backward = backward
+    grads = network.gradient(x, t)
+    assert seen[0].shape == x.shape
+    for key, value in expected.items():
+        np.testing.assert_array_equal(grads[key], value, err_msg=key)
+
 
 def own_network(**layers):
     """A network that a script builds of the layers itself."""

@@ -74,7 +74,9 @@ INTERFACE = {
                                              "use_batchnorm=False)"},
     "zero1.dataset.mnist": {
         "np": None, "load_mnist": LOAD_MNIST, "init_mnist": "()", "download_mnist": "()",
-        "key_file": None, "train_num": None, "test_num": None, "img_dim": None, "img_size": None},
+        "key_file": None, "train_num": None, "test_num": None, "img_dim": None, "img_size": None,
+        "url_base": None, "dataset_dir": None, "save_file": None, "gzip": None, "os": None,
+        "pickle": None, "urllib": None},
     "studyai.common.functions": {
         "np": None, **WINDOWS, "sigmoid": "(x)", "relu": "(x)", "step_function": "(x)",
         "softmax": "(x)", "softmax_with_loss": "(d, x)", "mean_squared_error": "(d, y)",

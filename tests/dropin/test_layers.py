@@ -223,6 +223,39 @@ def test_relu_layer_between_memory_layouts(rng):
     np.testing.assert_array_equal(layer.backward(dout), expected)
 
 
+def test_gradients_lie_in_memory_as_what_they_are_of(rng):
+    """So that nothing in a chain of layers has to be copied into another layout."""
+    def lies_last(maps):
+        return maps.transpose(0, 2, 3, 1).flags.c_contiguous
+
+    for x, last in ((rng.normal(size=(3, 2, 8, 8)), False),
+                    (rng.normal(size=(3, 8, 8, 2)).transpose(0, 3, 1, 2), True)):
+        conv = zero1_layers.Convolution(rng.normal(size=(4, 2, 3, 3)), np.zeros(4))
+        pool = zero1_layers.Pooling(2, 2)
+        affine = zero1_layers.Affine(rng.normal(size=(36, 5)), np.zeros(5))
+        maps = conv.forward(x)
+        pooled = pool.forward(maps)
+        assert lies_last(maps)
+        assert lies_last(pooled)
+        dpooled = affine.backward(affine.forward(pooled))
+        assert lies_last(dpooled)
+        for dy in (dpooled, np.ascontiguousarray(dpooled)):
+            assert lies_last(pool.backward(dy))
+        dx = conv.backward(pool.backward(dpooled))
+        assert lies_last(dx) == last
+        assert dx.flags.c_contiguous != last
+
+
+def test_a_mask_that_a_script_sets(rng):
+    layer, x = zero1_layers.Relu(), rng.normal(size=5000)
+    assert layer.mask is None
+    layer.forward(x)
+    layer.mask = np.arange(5000) < 3
+    np.testing.assert_array_equal(layer.backward(np.ones(5000)), np.arange(5000) >= 3)
+    layer.forward(x)
+    np.testing.assert_array_equal(layer.mask, x <= 0)
+
+
 def test_relu_layer_stops_infinite_gradients():
     x = np.full(5000, -1.0)
     layer = zero1_layers.Relu()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastdl.datasets import _files
+from fastdl.dropin.engine import mnist as engine_mnist
 from fastdl.dropin.engine.pickles import load_arrays
 from fastdl.dropin.studyai.data.mnist import load_mnist as studyai_mnist
 from fastdl.dropin.studyai.simple_convolution_network import SimpleConvNet
@@ -40,6 +41,18 @@ def test_load_mnist(few_digits, load):
     np.testing.assert_array_equal(t, [[0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
                                       [1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
                                       [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]])
+
+
+def test_init_mnist(few_digits, tmp_path, monkeypatch):
+    """A script may read the file itself, as the course's `load_mnist` does."""
+    assert mnist.save_file == mnist.dataset_dir + "/mnist.pkl"
+    monkeypatch.setattr(engine_mnist, "save_file", str(tmp_path / "mnist.pkl"))
+    mnist.init_mnist()
+    arrays = load_arrays(tmp_path / "mnist.pkl")
+    assert {name: (array.shape, array.dtype.name) for name, array in arrays.items()} == {
+        "train_img": ((3, 784), "uint8"), "train_label": ((3,), "uint8"),
+        "test_img": ((2, 784), "uint8"), "test_label": ((2,), "uint8")}
+    assert arrays["train_img"][0, :3].tolist() == [255, 51, 7]
 
 
 def two_groups(count=60):

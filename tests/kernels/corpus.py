@@ -371,6 +371,29 @@ for name, (x_shape, w_shape, options) in CONV.items():
                  terms=w[0].size + 2, relu=True, algorithm=algorithm, **options)
 
 
+def convolved_and_pooled(x, w, b, *, relu, algorithm, backend, **options):
+    """The 2 x 2 max-pool of a convolution, and the places that it chose."""
+    x, w, b = _arrays.common("", {"x": _arrays.is_channels_last}, x=x, w=w, b=b)
+    x = ops.to_channels_last(x, backend=backend)
+    window, shape = conv.checked("", x, w, *(options.get(key, default) for key, default in {
+        "stride": 1, "padding": 0, "dilation": 1, "groups": 1}.items()))
+    y, argmax = (channels_last(np.empty((*shape[:2], shape[2] // 2, shape[3] // 2), dtype))
+                 for dtype in (x.dtype, np.uint8))
+    _arrays.kernel("conv2d_max_pool2d", x, backend)(x, w, b, y, argmax, *window[:3], relu,
+                                                    algorithm)
+    return y, argmax
+
+
+for name, (x_shape, w_shape, options) in CONV.items():
+    if min(_output(x_shape, w_shape, **options)[2:]) < 2 or "groups" in options:
+        continue
+    for relu, algorithm in ((True, "auto"), (False, "direct")):
+        case("conv2d_max_pool2d", f"{name}{', ReLU' * relu}, {algorithm}", convolved_and_pooled,
+             {"x": channels_last(normal(*x_shape)), "w": normal(*w_shape),
+              "b": normal(w_shape[0])},
+             terms=int(np.prod(w_shape[1:])) + 1, relu=relu, algorithm=algorithm, **options)
+
+
 def gradient_with(*, dy, w, gate, residual=None, shape, layout=np.array, algorithm="auto",
                   backend, **options):
     """dx of a ReLU's input, added to the gradient that is there already if there is one."""

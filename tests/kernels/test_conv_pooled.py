@@ -1,4 +1,4 @@
-"""Convolution and a 2 x 2 max-pool in one kernel, against the reference's two.
+"""Convolution and a 2 x 2 max-pool in one kernel, against the reference's two, and back.
 
 Plans alone call these kernels; maps are channels-last.
 """
@@ -45,15 +45,14 @@ def test_both_directions(name, dtype, rng, backend, need_backend):
     reference.conv2d(x, w, b, None, whole, *window, 1, True, "direct")
     pools.max_pool2d(whole, pooled, argmax, (2, 2), (2, 2), (0, 0))
 
-    if backend == "cython":             # the others have two kernels
-        y, places = channels_last(np.empty_like(pooled)), channels_last(np.empty_like(argmax))
-        kernels.conv2d_max_pool2d(channels_last(x), w, b, y, places, *window, True, algorithm)
-        assert_same(y, pooled, dtype, w[0].size)
-        # Where rounding decides between two cells, either is right: go on from the reference's.
-        assert (places == argmax).mean() > 0.99
-        without = channels_last(np.empty_like(pooled))
-        kernels.conv2d_max_pool2d(channels_last(x), w, b, without, None, *window, True, algorithm)
-        np.testing.assert_array_equal(without, y)
+    y, places = channels_last(np.empty_like(pooled)), channels_last(np.empty_like(argmax))
+    kernels.conv2d_max_pool2d(channels_last(x), w, b, y, places, *window, True, algorithm)
+    assert_same(y, pooled, dtype, w[0].size)
+    # Where rounding decides between two cells, either is right: go on from the reference's.
+    assert (places == argmax).mean() > 0.99
+    without = channels_last(np.empty_like(pooled))
+    kernels.conv2d_max_pool2d(channels_last(x), w, b, without, None, *window, True, algorithm)
+    np.testing.assert_array_equal(without, y)
 
     dy, gate = (rng.standard_normal(shape).astype(dtype) for shape in (pooled.shape, x.shape))
     unpooled, dx, dw, db = map(np.empty_like, (whole, x, w, b))

@@ -91,3 +91,50 @@ def test_dropout_of_nothing_and_of_everything(p, kept):
     layer, x = Dropout(p), np.array([1.0, -2.0, 3.0])
     np.testing.assert_array_equal(layer.forward(x), kept * x)
     np.testing.assert_array_equal(layer.backward(x), kept * x)
+
+
+# ---- branches weighed at random: forward and backward are drawn apart ----
+
+ROWS = 20_000
+FIVE = 5 / np.sqrt(ROWS)                # standard deviations of a mean of so many, but for a factor
+
+
+def test_shake_shake_in_training():
+    """Shares of two branches: uniform in [0, 1], they sum to 1, and the gradient's are others."""
+    fd.seed(0)
+    layer, ones = fd.layers.ShakeShake(), np.ones((ROWS, 3))
+    share = layer.forward(ones, 0 * ones)
+    assert (share == share[:, :1]).all()                        # one number for a sample
+    share = share[:, 0]
+    first, second = layer.backward(2 * ones)
+    np.testing.assert_allclose(first + second, 2, rtol=1e-12)
+    for drawn in (share, first[:, 0] / 2):
+        assert 0 <= drawn.min() < 0.01 < 0.99 < drawn.max() <= 1
+        assert abs(drawn.mean() - 1 / 2) < FIVE * np.sqrt(1 / 12)       # what inference has
+    assert abs(np.corrcoef(share, first[:, 0])[0, 1]) < FIVE
+    assert np.ptp(fd.layers.ShakeShake("batch").forward(ones, 0 * ones)) == 0
+
+
+def test_shake_shake_weighs_the_branches_it_is_given(rng):
+    fd.seed(0)
+    x1, x2 = rng.standard_normal((2, 5, 3))
+    y = fd.layers.ShakeShake().forward(x1, x2)
+    share = (y - x2) / (x1 - x2)
+    np.testing.assert_allclose(share, np.broadcast_to(share[:, :1], share.shape), rtol=1e-9)
+
+
+def test_shake_drop_in_training():
+    """A branch is kept with probability 1 - p, and its gradient with it; else both are weighed."""
+    fd.seed(0)
+    p, alpha, beta = 0.3, (-1.0, 2.0), (0.0, 1.0)
+    layer, ones = fd.layers.ShakeDrop(p, alpha, beta, "row"), np.ones((ROWS, 2))
+    factor, gradient = layer.forward(ones)[:, 0], layer.backward(ones)[:, 0]
+    kept = factor == 1
+    np.testing.assert_array_equal(kept, gradient == 1)
+    assert abs(kept.mean() - (1 - p)) < FIVE * np.sqrt(p * (1 - p))
+    for drawn, (low, high) in ((factor[~kept], alpha), (gradient[~kept], beta)):
+        assert low <= drawn.min() < low + 0.01 < high - 0.01 < drawn.max() <= high
+    assert abs(np.corrcoef(factor[~kept], gradient[~kept])[0, 1]) < FIVE / np.sqrt(p) * 1.1
+    expected = layer.eval().forward(ones)[0, 0]
+    assert expected == pytest.approx(1 - p + p * 0.5)
+    assert abs(factor.mean() - expected) < FIVE * factor.std()

@@ -5,6 +5,7 @@ import pytest
 from gradients import assert_gradient, torch_gradients
 
 from fastdl import ops
+from fastdl.errors import ArgumentError
 
 X = np.array([-2.0, -0.0, 0.0, 1.0, 3.0])
 AWAY_FROM_0 = np.array([[-2.0, -0.7, -0.1], [0.2, 0.9, 2.9]])       # where ReLU has its corner
@@ -33,7 +34,22 @@ each_function = pytest.mark.parametrize(
 def test_relu_by_hand():
     y = ops.relu(X)
     np.testing.assert_array_equal(y, [0, 0, 0, 1, 3])
-    np.testing.assert_array_equal(ops.relu_backward(np.full(5, 7.0), y), [0, 0, 0, 7, 7])
+    dy = np.full(5, 7.0)
+    np.testing.assert_array_equal(ops.relu_backward(dy, y), [0, 0, 0, 7, 7])
+    assert ops.relu_backward(dy, y, out=dy) is dy
+    np.testing.assert_array_equal(dy, [0, 0, 0, 7, 7])
+
+
+def test_relu_backward_into_an_array(rng):
+    y, dy = (rng.standard_normal((2, 3, 4)).transpose(0, 2, 1) for _ in range(2))
+    out = np.empty((2, 3, 4)).transpose(0, 2, 1)
+    ops.relu_backward(dy, y, out=out)
+    np.testing.assert_array_equal(out, np.where(y > 0, dy, 0))
+    fixed = np.empty_like(out)
+    fixed.flags.writeable = False
+    for wrong in (out[:1], out.astype(np.float32), np.empty((2, 4, 3)).transpose(0, 2, 1), fixed):
+        with pytest.raises(ArgumentError, match=r"relu_backward: out must be an array to write to"):
+            ops.relu_backward(dy, y, out=wrong)
 
 
 def test_relu6_by_hand():

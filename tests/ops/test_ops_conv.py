@@ -84,6 +84,22 @@ def test_residual_and_relu_as_pytorch(options, algorithm, layout, rng, torch):
     assert got.strides == layout(got).strides
 
 
+@each_algorithm
+@pytest.mark.parametrize("C", [1, 4])
+def test_channels_last_if_asked_for(C, algorithm, rng):
+    """Also where x has one channel, and lies both ways."""
+    x, w, b = rng.standard_normal((2, C, 7, 6)), rng.standard_normal((8, C, 3, 2)), np.ones(8)
+    residual = rng.standard_normal((2, 8, 5, 5))
+    expected = ops.conv2d(x, w, b, residual=residual)
+    y = ops.conv2d(x, w, b, residual=residual, channels_last=True, algorithm=algorithm)
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+    assert y.strides == channels_last(y).strides
+    x = ops.to_channels_last(x)
+    for ours, theirs in zip(ops.conv2d_backward(y, x, w, algorithm=algorithm),
+                            ops.conv2d_backward(expected, x, w), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
 @each_option
 @each_algorithm
 def test_gradients(options, algorithm, rng):

@@ -30,6 +30,8 @@ def test_what_lies_right_is_not_copied(rng):
     last = ops.to_channels_last(x)
     assert ops.to_planes(x) is x
     assert np.shares_memory(ops.to_channels_last(last), last)
+    one = rng.standard_normal((2, 1, 4, 5))
+    assert ops.to_channels_last(one) is one
 
 
 def test_other_ranks_are_refused():

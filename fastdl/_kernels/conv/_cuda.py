@@ -40,8 +40,8 @@ from ...cuda._device import (
 from ...cuda._driver import driver
 from ...cuda._tile import DEPTH, EACH, TILES, clear, row_of, tile_and_parts
 from ..batchnorm._cuda import fill_moments
-from ..pool._cuda import max_pool2d_backward
-from .reference import unpooled
+from ..pool._cuda import max_pool2d, max_pool2d_backward
+from .reference import convolve_then_pool, unpooled
 
 _SUMS = EACH * EACH
 _FEWEST = 4 if SIMULATED else 16        # channels of a group, on both sides, for tiles
@@ -336,6 +336,11 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
     _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu)
     if moments is not None:
         fill_moments(y.reshape(*y.shape[:2], -1), moments)
+
+
+def conv2d_max_pool2d(x, w, b, y, argmax, stride, padding, dilation, relu, algorithm):
+    convolve_then_pool(conv2d, max_pool2d, x, w, b, y, argmax, (stride, padding, dilation), relu,
+                       algorithm, empty)
 
 
 def _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu):

@@ -34,9 +34,9 @@ from ..gemm._numba_tile import (
     multiply,
     tile_columns,
 )
-from ..pool._numba import max_pool2d_backward
+from ..pool._numba import max_pool2d, max_pool2d_backward
 from ._numba_grid import backward_axis, forward_grid, lay_out
-from .reference import fill_moments, unpooled
+from .reference import convolve_then_pool, fill_moments, unpooled
 
 _TASKS = 32                     # parts to cut the work on `dw` into, if its blocks are fewer
 
@@ -172,6 +172,11 @@ def conv2d(x, w, b, residual, y, stride, padding, dilation, groups, relu, algori
                get_num_threads())
     if moments is not None:
         fill_moments(y, moments)
+
+
+def conv2d_max_pool2d(x, w, b, y, argmax, stride, padding, dilation, relu, algorithm):
+    convolve_then_pool(conv2d, max_pool2d, x, w, b, y, argmax, (stride, padding, dilation), relu,
+                       algorithm)
 
 
 @parallel

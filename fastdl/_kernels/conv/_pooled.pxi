@@ -1,5 +1,4 @@
-"""Convolution with a 2 x 2 max-pool behind it, channels-last, for plans
-(native/kernel_conv_pool.h).
+"""Convolution with a 2 x 2 max-pool behind it, channels-last (native/kernel_conv_pool.h).
 
 The backward passes take the pool's gradient for dy and its `argmax`.
 """
@@ -29,7 +28,7 @@ cdef void describe_pool(fd_pool_args *pool, fd_conv_args *args) noexcept:
 
 
 def conv2d_max_pool2d(x, w, b, y, argmax, stride, padding, dilation, relu, algorithm):
-    """conv2d, then max_pool2d, as their references say; `argmax` may be None."""
+    """See reference.conv2d_max_pool2d."""
     cdef fd_conv_pool_args job
     cdef fd_conv_args *args = &job.conv
     cdef fd_dtype dtype = dtype_of(x)

@@ -20,7 +20,7 @@ cdef double winograd_cost(fd_conv_args *args, Py_ssize_t height, Py_ssize_t widt
     cdef Py_ssize_t C = args.window.C, OC = args.OC, points = points_of(m, args.window.KH)
     cdef double tiles = <double> args.window.N * ceil_div(height, m) * ceil_div(width, m)
     cdef bint far = not to_filters and are_far(points, C, OC)
-    return points * (tiles * (1.15 + 24. / C + 24. / OC) + (80 if far else 50))
+    return points * (tiles * (1.15 + 21. / C + 21. / OC) + (80 if far else 50))
 
 
 cdef inline Py_ssize_t points_of(Py_ssize_t m, Py_ssize_t taps) noexcept:

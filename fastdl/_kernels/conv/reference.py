@@ -16,7 +16,7 @@ Shapes
     moments  (2, OC) or None: filled with mean and biased variance of each channel of y, which
           batch normalisation would otherwise have to read y once more for
     argmax  (N, OC, OH // 2, OW // 2) or None: what a 2 × 2 max-pool behind the convolution chose;
-          dy is then the gradient of the pool's output, and conv2d did not keep its own
+          dy is then the gradient of the pool's output, and nobody kept that of the convolution
     y  (N, OC, OH, OW),  OH = (H + 2 PH - DH (KH - 1) - 1) // SH + 1
 
 x, residual, gate, y, dy, dx are feature maps, all of them planar or all of them channels-last.
@@ -66,18 +66,46 @@ def fill_moments(y, moments):
     moments[1] = np.square(y - moments[0][:, None, None]).mean(axis=(0, 2, 3), dtype=np.float64)
 
 
-def unpooled(dy, argmax, x, w, window, backward=pool.max_pool2d_backward, empty=np.empty):
-    """The gradient of conv2d's output; `dy` itself unless a pool stood behind it.
+# ---- a 2 × 2 max-pool behind it; with other functions, of other backends too ----
 
-    `window` is (stride, padding, dilation); `x` and `w` only have shapes.
+_POOL = (2, 2), (2, 2), (0, 0)
+
+
+def output_shape(x, w, window):
+    """That of conv2d's `y`. `window` is (stride, padding, dilation); `x` and `w` have shapes."""
+    sizes = [(size + 2 * P - D * (K - 1) - 1) // S + 1 for size, K, S, P, D in zip(
+        x.shape[2:], w.shape[2:], *window, strict=True)]
+    return x.shape[0], w.shape[0], *sizes
+
+
+def convolve_then_pool(convolve, forward, x, w, b, y, argmax, window, relu, algorithm,
+                       empty=np.empty):
+    """conv2d_max_pool2d by the two kernels that it is made of."""
+    maps = empty(output_shape(x, w, window), x.dtype)
+    convolve(x, w, b, None, maps, *window, 1, relu, algorithm)
+    forward(maps, y, argmax, *_POOL)
+
+
+def conv2d_max_pool2d(x, w, b, y, argmax, stride, padding, dilation, relu, algorithm):
+    """Fill `y` (N, OC, OH // 2, OW // 2) with the largest of each 2 × 2 outputs of conv2d.
+
+    Unless it is None, `argmax` is filled with their places (`max_pool2d`). One group; on the host
+    all maps are channels-last.
     """
+    convolve_then_pool(conv2d, pool.max_pool2d, x, w, b, y, argmax, (stride, padding, dilation),
+                       relu, algorithm)
+
+
+def unpooled(dy, argmax, x, w, window, backward=pool.max_pool2d_backward, empty=np.empty):
+    """The gradient of conv2d's output; `dy` itself unless a pool stood behind it."""
     if argmax is None:
         return dy
-    sizes = tuple((size + 2 * P - D * (K - 1) - 1) // S + 1 for size, K, S, P, D in zip(
-        x.shape[2:], w.shape[2:], *window, strict=True))
-    maps = empty((*dy.shape[:2], *sizes), dy.dtype)
-    backward(dy, argmax, None, maps, (2, 2), (2, 2), (0, 0))
+    maps = empty(output_shape(x, w, window), dy.dtype)
+    backward(dy, argmax, None, maps, *_POOL)
     return maps
+
+
+# ---- the gradients ----
 
 
 def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm,

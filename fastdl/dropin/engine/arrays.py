@@ -47,6 +47,16 @@ def flat(x: np.ndarray) -> np.ndarray:
     return x.reshape(x.shape[0], -1)
 
 
+def laid_out(maps: np.ndarray, channels_last: bool) -> np.ndarray:
+    """`maps` (N, C, H, W) in that memory layout; what is no such maps of the kernels as it is.
+
+    Gradients are laid out as what they are the gradients of, so that layers find both alike.
+    """
+    if maps.ndim != 4 or maps.dtype.char not in _KERNELS:
+        return maps
+    return ops.to_channels_last(maps) if channels_last else ops.to_planes(maps)
+
+
 def bias_vector(b: Any, size: int, dtype: np.dtype) -> np.ndarray | None:
     """`b` as the (size,) that kernels add to each row; None for anything of another shape."""
     if type(b) is np.ndarray and b.shape == (size,) and b.dtype.kind in "fiub":

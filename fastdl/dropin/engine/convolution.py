@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from ... import ops
-from .arrays import bias_vector, of_dtype, window_dtype
+from ...ops._arrays import is_channels_last
+from .arrays import bias_vector, laid_out, of_dtype, window_dtype
 from .lazy import lazy
 from .windows import im2col
 
@@ -49,20 +50,36 @@ class Convolution:
         return None if self.x is None else self.W.reshape(len(self.W), -1).T
 
     def forward(self, x: Any) -> Any:
-        """(N, FN, OH, OW)."""
+        """(N, FN, OH, OW), in memory with its channels last, as in the course."""
+        return self._forward(x, relu=False)
+
+    def forward_relu(self, x: Any) -> Any:
+        """`forward`, then ReLU."""
+        return self._forward(x, relu=True)
+
+    def _forward(self, x: Any, *, relu: bool) -> Any:
         x, W, dtype = self._operands(x)
         bias = np.broadcast_to(np.asarray(self.b), W.shape[:1])
         out = ops.conv2d(of_dtype(x, dtype), of_dtype(W, dtype),
-                         bias_vector(bias, len(W), dtype), self.stride, self.pad)
+                         bias_vector(bias, len(W), dtype), self.stride, self.pad,
+                         relu=relu, channels_last=True)
         self.x = x
         return out
 
     def backward(self, dout: Any) -> Any:
         """Gradient of the input, of its shape."""
+        return self._backward(dout, need_dx=True)
+
+    def backward_of_weights(self, dout: Any) -> None:
+        """`backward` where nobody takes the gradient of the input."""
+        self._backward(dout, need_dx=False)
+
+    def _backward(self, dout: Any, *, need_dx: bool) -> Any:
         x, W, dtype = self._operands(self.x)
+        maps, dmaps = (ops.to_channels_last(of_dtype(array, dtype)) for array in (x, dout))
         dx, self.dW, self.db = ops.conv2d_backward(
-            of_dtype(dout, dtype), of_dtype(x, dtype), of_dtype(W, dtype), self.stride, self.pad)
-        return dx
+            dmaps, maps, of_dtype(W, dtype), self.stride, self.pad, need_dx=need_dx)
+        return dx if dx is None else laid_out(dx, is_channels_last(x))
 
     def _operands(self, x: Any) -> tuple[np.ndarray, np.ndarray, np.dtype]:
         x, W = np.asarray(x), np.asarray(self.W)

@@ -3,16 +3,21 @@
 import gzip
 import os
 import pickle
+import urllib.request
 from typing import Any
 
 import numpy as np
 
+from ... import files
 from ...datasets import _files
+from ...datasets._sources import SOURCES
 
 __all__ = [
-    "download_mnist", "gzip", "img_dim", "img_size", "init_mnist", "key_file", "load_mnist", "np",
-    "os", "pickle", "test_num", "train_num",
+    "dataset_dir", "download_mnist", "gzip", "img_dim", "img_size", "init_mnist", "key_file",
+    "load_mnist", "np", "os", "pickle", "save_file", "test_num", "train_num", "url_base", "urllib",
 ]
+
+url_base = SOURCES["mnist"].mirrors[0]
 
 key_file = {
     "train_img": "train-images-idx3-ubyte.gz",
@@ -20,6 +25,8 @@ key_file = {
     "test_img": "t10k-images-idx3-ubyte.gz",
     "test_label": "t10k-labels-idx1-ubyte.gz",
 }
+dataset_dir = str(_files.folder("mnist"))
+save_file = dataset_dir + "/mnist.pkl"          # written by `init_mnist`, read by scripts alone
 train_num, test_num = 60000, 10000
 img_dim, img_size = (1, 28, 28), 784
 
@@ -55,5 +62,9 @@ def download_mnist() -> None:
 
 
 def init_mnist() -> None:
-    """The same; there is nothing to convert."""
-    download_mnist()
+    """Write all examples to `save_file`: a pickled dict of flat images and labels, uint8."""
+    (images, labels), (test_images, test_labels) = _files.read("mnist")
+    with files.replacing(save_file) as file:
+        pickle.dump({"train_img": images.reshape(-1, img_size), "train_label": labels,
+                     "test_img": test_images.reshape(-1, img_size), "test_label": test_labels},
+                    file, pickle.HIGHEST_PROTOCOL)

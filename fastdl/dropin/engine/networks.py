@@ -2,23 +2,48 @@
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .activation import Relu, Sigmoid
 from .batchnorm import BatchNormalization
+from .convolution import Convolution
 from .dense import Affine
 from .dropout import Dropout
+from .pooling import Pooling
 
 _ACTIVATIONS = {"sigmoid": Sigmoid, "relu": Relu}
 
+# Of the layers that change nothing of their input, and keep to themselves what they are given.
+_FORWARDS = frozenset(kind.forward for kind in (
+    Affine, BatchNormalization, Convolution, Dropout, Pooling, Relu, Sigmoid))
+
+# What may stand for the first layer's `backward`, whose result nobody takes. It is found by the
+# function: one that a script has put in its place is called.
+_WITHOUT_DX: dict[Any, Callable[[Any, Any], None]] = {
+    Affine.backward: Affine.backward_of_weights,
+    Convolution.backward: Convolution.backward_of_weights,
+}
+
 
 def forward(layers: Iterable[Any], x: Any, training: bool) -> Any:
-    """`x` through all layers."""
-    for layer in layers:
-        if isinstance(layer, Dropout | BatchNormalization):
+    """`x` through all layers.
+
+    A ReLU behind a product is part of it, unless a script has put a layer or method of its own
+    somewhere, which could change the output that the ReLU remembers.
+    """
+    layers = list(layers)
+    fuses = all(getattr(layer.forward, "__func__", None) in _FORWARDS for layer in layers)
+    fused = None
+    for layer, after in itertools.zip_longest(layers, layers[1:]):
+        if layer is fused:
+            fused = None
+        elif fuses and isinstance(layer, Affine | Convolution) and isinstance(after, Relu):
+            x, fused = layer.forward_relu(x), after
+            after.remember(x)
+        elif isinstance(layer, Dropout | BatchNormalization):
             x = layer.forward(x, training)
         else:
             x = layer.forward(x)
@@ -28,8 +53,14 @@ def forward(layers: Iterable[Any], x: Any, training: bool) -> Any:
 def backward(layers: Sequence[Any], last_layer: Any) -> None:
     """The gradients of all layers; a forward pass and the loss went before."""
     dout = last_layer.backward(1)
-    for layer in reversed(layers):
+    for layer in reversed(layers[1:]):
         dout = layer.backward(dout)
+    first = layers[0]
+    without_dx = _WITHOUT_DX.get(getattr(first.backward, "__func__", None))
+    if without_dx:
+        without_dx(first, dout)
+    else:
+        first.backward(dout)
 
 
 def accuracy(scores: Any, targets: Any) -> Any:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from ... import ops
-from .arrays import of_dtype, window_dtype
+from ...ops._arrays import is_channels_last
+from .arrays import laid_out, of_dtype, window_dtype
 from .windows import col2im, im2col
 
 
@@ -56,7 +57,8 @@ class Pooling:
         dtype = window_dtype(dout) or np.dtype(np.float64)
         if self.pad:
             return self._padded_backward(of_dtype(dout, dtype))
-        return ops.max_pool2d_backward(of_dtype(dout, dtype), self._indices, self.x.shape,
+        dout = laid_out(of_dtype(dout, dtype), is_channels_last(self._indices))
+        return ops.max_pool2d_backward(dout, self._indices, self.x.shape,
                                        (self.pool_h, self.pool_w), self.stride)
 
     def _padded(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

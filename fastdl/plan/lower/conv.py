@@ -5,9 +5,8 @@ In inference a batch norm is folded into the filters.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -61,32 +60,34 @@ class ConvRule(Rule):
         y = self.y = plan.new_maps(shape, self.x)
         residual = self.residual_like(y)
         relu = self.fused(ReLU) is not None
-        self.pooling = self.one_kernel = moments = None
+        self.pooling = moments = None
+        self.one_kernel = False
         if (pool := self.fused(MaxPool2d)) is not None:
             self.pooling = MaxPooling(plan, cast(MaxPool2d, pool.layer), y)
-            self.one_kernel = self.find_one_kernel(self.pooling)
+            self.one_kernel = self.pools_on_the_way(self.pooling)
         # Of several groups, or by im2col, they would be taken in a pass of their own.
         elif y.channels_last and layer.groups == 1 and self.algorithm != "im2col":
             moments = plan.add_moments(self.tail, y.shape[1])
         if self.pooling and self.one_kernel:
-            plan.run("conv2d_max_pool2d", self.one_kernel, self.x, w, b, self.pooling.y,
-                     self.pooling.argmax, *self.window[:3], relu, self.algorithm,
-                     flops=self.flops, notes=self.method("conv2d", self.notes(b)))
+            plan.call("conv2d_max_pool2d", self.x, w, b, self.pooling.y, self.pooling.argmax,
+                      *self.window[:3], relu, self.algorithm, flops=self.flops,
+                      notes=self.method("conv2d", self.notes(b)))
             return self.pooling.y
         plan.run("conv2d", conv_kernel("conv2d", plan.like, self.algorithm, None), self.x, w, b,
                  residual, y, *self.window, relu, self.algorithm, moments, flops=self.flops,
                  notes=self.method("conv2d", self.notes(b, moments)))
         return self.pooling.forward() if self.pooling else y
 
-    def find_one_kernel(self, pooling: MaxPooling) -> Callable[..., Any] | None:
-        """A kernel that does the pool, too, and whose backward passes take the pool's gradient."""
+    def pools_on_the_way(self, pooling: MaxPooling) -> bool:
+        """Whether one kernel does the pool, too; then the gradients are made from the pool's.
+
+        That is quicker where an image's maps stay in a cache, which channels-last they can.
+        """
         C, (KH, KW), y = self.x.shape[1], self.weight.shape[2:], self.y
-        fits = (pooling.window == ((2, 2), (2, 2), (0, 0)) and y.channels_last and KH * KW > 1
+        return (pooling.window == ((2, 2), (2, 2), (0, 0)) and y.channels_last and KH * KW > 1
                 and self.window.groups == 1 and self.residual is None
                 and self.algorithm != "im2col" and y.nbytes <= y.shape[0] * BETWEEN
                 and (C > 4 or not self.plan.needs(self.head.inputs[0])))
-        module = conv_kernel("conv2d", self.plan.like, "auto", None).__module__
-        return getattr(sys.modules[module], "conv2d_max_pool2d", None) if fits else None
 
     def backward(self, dy: Value) -> None:
         plan, layer, (source,) = self.plan, self.layer, self.head.inputs

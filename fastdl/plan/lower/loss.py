@@ -27,18 +27,19 @@ class LossRule:
     targets : array
         Of the next run; set by `take`.
     value, correct : float, int or None
-        Of the last run: the loss, and how many samples were right.
+        Of the last run: the loss, and how many samples were right, which may be counted when
+        asked for.
     kind
         Of the targets: another kind means another kernel.
     """
 
     kind: Hashable = None
+    targets: Any = None
+    value: float = 0.0
+    correct: int | None = None
 
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
-        self.targets: Any = None
-        self.value = 0.0
-        self.correct: int | None = None
 
     def take(self, t: Any) -> None:
         """The targets of the next run."""
@@ -90,14 +91,19 @@ class SoftmaxCrossEntropyRule(LossRule):
     def run_kernel(self, y: np.ndarray, losses: np.ndarray, dy: np.ndarray) -> None:
         self._kernels[self._suffix](y, self.targets, dy, losses, 1.0 / len(y))
         self.value = mean_loss(losses)
-        self.correct = self.loss.count_correct(y, self.targets)
+
+    @property
+    def correct(self) -> int | None:    # type: ignore[override]
+        """How many samples the last run had right; a single step does not want to know."""
+        scores = self._scores.resolve()
+        return self.loss.count_correct(to_host(scores), to_host(self.targets))
 
 
 class SoftmaxCrossEntropyOnDevice(SoftmaxCrossEntropyRule):
     """Targets are copied there; what a run gave is copied back only when somebody asks."""
 
     def __init__(self, loss: SoftmaxCrossEntropy) -> None:
-        self.loss = loss
+        super().__init__(loss)
         self._copies: dict[Hashable, Any] = {}
 
     def add_step(self, plan: Planner, y: Value, dy: Value) -> None:
@@ -119,12 +125,6 @@ class SoftmaxCrossEntropyOnDevice(SoftmaxCrossEntropyRule):
         """The loss of the last run."""
         return mean_loss(self._losses)
 
-    @property
-    def correct(self) -> int | None:    # type: ignore[override]
-        """How many samples the last run had right."""
-        scores = self._scores.resolve()
-        return self.loss.count_correct(to_host(scores), to_host(self.targets))
-
 
 class WithAuxiliaryRule(LossRule):
     """The loss of each output has a rule of its own; values and gradients are weighted."""
@@ -144,10 +144,14 @@ class WithAuxiliaryRule(LossRule):
             rule.take(t)
 
     def add_up(self) -> None:
-        """Set `value` and `correct`, when all rules have run."""
+        """Set `value`, when all rules have run."""
         main, *others = self._rules
         self.value = main.value + self.loss.weight * sum(rule.value for rule in others)
-        self.correct = main.correct
+
+    @property
+    def correct(self) -> int | None:    # type: ignore[override]
+        """How many samples the last run had right, by the main output."""
+        return self._rules[0].correct
 
 
 def _scale(dy: np.ndarray, weight: float) -> None:

@@ -111,12 +111,22 @@ class GlobalPoolRule(Rule):
 
 @lowers(AdaptiveAvgPool2d)
 class AdaptiveAvgPoolRule(Rule):
-    """The kernel of global or of ordinary pooling where that does the same, else matrices."""
+    """Nothing at all where maps have that size; global or ordinary pooling where it does the same.
+
+    Elsewhere products with matrices.
+    """
+
+    @property
+    def is_view(self) -> bool:
+        return self.same
 
     def forward(self) -> Value:
         plan, x = self.plan, self.sources[0]
         expect_cells("adaptive_avg_pool", "x", x.shape)
         sizes = adaptive_size("adaptive_avg_pool", x, self.layer.output_size)
+        self.same = sizes == x.shape[2:]
+        if self.same:
+            return x
         y = plan.new((*x.shape[:2], *sizes), like=x)
         window = plain_window(x.shape[2:], sizes)
         self.kernel: str = ""
@@ -134,6 +144,9 @@ class AdaptiveAvgPoolRule(Rule):
 
     def backward(self, dy: Value) -> None:
         plan, (source,), x = self.plan, self.head.inputs, self.sources[0]
+        if self.same:
+            plan.give(source, dy)
+            return
         dy = plan.laid_out(dy, x.channels_last)
         dx = plan.new(x.shape, like=x)
         if self.kernel:

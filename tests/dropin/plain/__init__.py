@@ -1,5 +1,5 @@
 """The course's networks in plain NumPy, from the formulas: what the drop-in must agree with.
 
-Nothing here knows of fastdl. Random numbers are drawn from NumPy's global state, in the course's
-order.
+Also what bench/ measures beside. Nothing here knows of fastdl. Random numbers are drawn from
+NumPy's global state, in the course's order.
 """

@@ -63,7 +63,7 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     def step(self, key, w, g, beta1=0.9, beta2=0.999):
         m, v = self.state("m", key, w), self.state("v", key, w)
-        m[...] = beta1 * m + (1 - beta1) * g
-        v[...] = beta2 * v + (1 - beta2) * g**2
+        m += (1 - beta1) * (g - m)
+        v += (1 - beta2) * (g**2 - v)
         rate = self.rate * np.sqrt(1 - beta2**self.t) / (1 - beta1**self.t)
         w -= rate * m / (np.sqrt(v) + 1e-7)
