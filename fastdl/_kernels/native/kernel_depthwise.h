@@ -5,9 +5,21 @@
 #include "kernel_depthwise_row.h"
 #include "kernel_depthwise_weight.h"
 
+/* By rows where a vector fills a line of the caches. Shorter ones would come to each line again and
+ * again, and sets that have them have too few registers for weights and sums. */
+enum { K(BY_ROWS) = FD_VBYTES >= 64 };
+
+FD_INLINE void K(depthwise_3_by)(const K(outputs) *o, const int stride)
+{
+    if (K(BY_ROWS))
+        K(depthwise_rows)(o, 3, stride);
+    else
+        K(depthwise_tiles)(o, 3, stride, 0);
+}
+
 /* Functions of their own: of one that had them all, the compiler makes slow code. */
-FD_RARE void K(depthwise_3)(const K(outputs) *o) { K(depthwise_rows)(o, 3, 1); }
-FD_RARE void K(depthwise_3_down)(const K(outputs) *o) { K(depthwise_rows)(o, 3, 2); }
+FD_RARE void K(depthwise_3)(const K(outputs) *o) { K(depthwise_3_by)(o, 1); }
+FD_RARE void K(depthwise_3_down)(const K(outputs) *o) { K(depthwise_3_by)(o, 2); }
 FD_RARE void K(depthwise_3_up)(const K(outputs) *o) { K(depthwise_tiles)(o, 3, 2, 1); }
 FD_RARE void K(depthwise_5)(const K(outputs) *o) { K(depthwise_tiles)(o, 5, 1, 0); }
 FD_RARE void K(depthwise_5_down)(const K(outputs) *o) { K(depthwise_tiles)(o, 5, 2, 0); }

@@ -1,9 +1,8 @@
 /* Depthwise convolution: outputs, row by row. Of one or two rows each input is loaded once, and the
  * sums of the few columns that meet it are in registers; weights are too, for all of the rows.
  *
- * Each vector takes up the rows anew. Tiles, which take all vectors of a few pixels at once, were
- * slower, in the caches and beyond, by up to a third: they compute more at the edges, and load
- * more. Only with stride 2 and pixels some KB apart in the last cache are they ahead, a little. */
+ * Each vector takes up the rows anew. Tiles, which take all vectors of a few pixels at once, were up
+ * to a third slower with vectors of 64 bytes, and as much quicker with shorter ones. */
 
 /* One vector, column after column. A step is one column of outputs: it adds its new columns of
  * inputs to the sums of `kept` outputs, and its first output is then complete. The sum of column j
