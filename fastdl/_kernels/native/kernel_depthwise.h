@@ -2,7 +2,42 @@
 #include "depthwise.h"
 #include "kernel_depthwise_maps.h"
 #include "kernel_depthwise_tile.h"
+#include "kernel_depthwise_row.h"
 #include "kernel_depthwise_weight.h"
+
+/* By rows where a vector fills a line of the caches. Shorter ones would come to each line again and
+ * again, and sets that have them have too few registers for weights and sums. */
+enum { K(BY_ROWS) = FD_VBYTES >= 64 };
+
+FD_INLINE void K(depthwise_3_by)(const K(outputs) *o, const int stride)
+{
+    if (K(BY_ROWS))
+        K(depthwise_rows)(o, 3, stride);
+    else
+        K(depthwise_tiles)(o, 3, stride, 0);
+}
+
+/* Functions of their own: of one that had them all, the compiler makes slow code. */
+FD_RARE void K(depthwise_3)(const K(outputs) *o) { K(depthwise_3_by)(o, 1); }
+FD_RARE void K(depthwise_3_down)(const K(outputs) *o) { K(depthwise_3_by)(o, 2); }
+FD_RARE void K(depthwise_3_up)(const K(outputs) *o) { K(depthwise_tiles)(o, 3, 2, 1); }
+FD_RARE void K(depthwise_5)(const K(outputs) *o) { K(depthwise_tiles)(o, 5, 1, 0); }
+FD_RARE void K(depthwise_5_down)(const K(outputs) *o) { K(depthwise_tiles)(o, 5, 2, 0); }
+FD_RARE void K(depthwise_5_up)(const K(outputs) *o) { K(depthwise_tiles)(o, 5, 2, 1); }
+
+static void K(depthwise_outputs)(const K(outputs) *o)
+{
+    const fd_meeting *h = o->h;
+    int kind = h->up ? 2 : h->stride - 1;
+    void (*const of_3[])(const K(outputs) *) = {
+        K(depthwise_3), K(depthwise_3_down), K(depthwise_3_up)};
+    void (*const of_5[])(const K(outputs) *) = {
+        K(depthwise_5), K(depthwise_5_down), K(depthwise_5_up)};
+    if (!fd_has_tiles(h, o->w))
+        K(depthwise_any)(o);
+    else
+        (h->taps == 3 ? of_3 : of_5)[kind](o);
+}
 
 /* A walk that writes outputs: those at row * step_h + phase_h, and columns alike. */
 typedef struct {
@@ -109,11 +144,7 @@ static void K(write_maps)(K(writer) *writer, fd_axis h, fd_axis w, ptrdiff_t beg
     K(walk) *walk = &writer->walk;
     if (!K(prepare_walk)(walk)) return;
     K(pack_taps)(writer, h, w);
-    const fd_window *window = &walk->args->window;
-    ptrdiff_t bytes = window->N * (ptrdiff_t)sizeof(T);
-    ptrdiff_t x = bytes * window->C * window->H * window->W;
-    ptrdiff_t y = bytes * walk->args->OC * window->OH * window->OW;
-    writer->ahead = walk->group == walk->vectors && FD_MIN(x, y) > FD_CACHED_BYTES;
+    writer->ahead = K(is_beyond_caches)(walk);
     ptrdiff_t cells = walk->args->row_cells;
     for (ptrdiff_t item = begin; item < end; item++) {
         fd_block all = {fd_part(walk->h.outputs, K(TILE_ROWS), cells, item % cells),

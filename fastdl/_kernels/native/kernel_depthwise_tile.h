@@ -18,7 +18,7 @@ typedef struct {
     const T *add, *gate;                /* NULL, or like `out`: added to the sums; closes them */
     ptrdiff_t out_row, out_column;
     int relu;
-    int ahead;                          /* fetch what the tiles below will read and write */
+    int ahead;                          /* fetch what the rows below will read and write */
     const T *zeros;                     /* a pixel that is read where there is none */
     T *dump;                            /* one that is written where there is none */
 } K(outputs);
@@ -92,20 +92,17 @@ FD_INLINE void K(depthwise_tile)(const K(outputs) *o, fd_tile tile, const K(plac
                             sums[i * WIDTH + j] += value * weight[kh * taps + kw];
                     }
             }
-        if (ahead) {
-#pragma GCC unroll 8
+        if (ahead) {        /* inputs that are new to the tile below: all columns come once */
+#pragma GCC unroll 32
             for (int k = 0; k < down * right; k++)
                 FD_PREFETCH(in + channel + (in_height + k / right) * in_row
-                            + (in_width - right + k % right) * in_column);
+                            + (taps / 2 + k % right) * in_column);
 #pragma GCC unroll 8
-            for (int k = 0; k < SIZE; k++)
-                FD_PREFETCH(out + channel + (HEIGHT + k / WIDTH) * out_row
-                            + k % WIDTH * out_column);
-            if (gate)
-#pragma GCC unroll 8
-                for (int k = 0; k < SIZE; k++)
-                    FD_PREFETCH(o->gate + (place + channel + (HEIGHT + k / WIDTH) * out_row
-                                           + k % WIDTH * out_column));
+            for (int k = 0; k < SIZE; k++) {
+                ptrdiff_t below = channel + (HEIGHT + k / WIDTH) * out_row + k % WIDTH * out_column;
+                FD_PREFETCH(out + below);
+                if (gate) FD_PREFETCH(o->gate + (place + below));
+            }
         }
         if (add)
 #pragma GCC unroll 8
@@ -156,14 +153,6 @@ FD_INLINE void K(depthwise_tiles)(const K(outputs) *o, const int taps, const int
             }
         }
 }
-
-/* Functions of their own: of one that had them all, the compiler makes slow code. */
-FD_RARE void K(depthwise_3)(const K(outputs) *o) { K(depthwise_tiles)(o, 3, 1, 0); }
-FD_RARE void K(depthwise_3_down)(const K(outputs) *o) { K(depthwise_tiles)(o, 3, 2, 0); }
-FD_RARE void K(depthwise_3_up)(const K(outputs) *o) { K(depthwise_tiles)(o, 3, 2, 1); }
-FD_RARE void K(depthwise_5)(const K(outputs) *o) { K(depthwise_tiles)(o, 5, 1, 0); }
-FD_RARE void K(depthwise_5_down)(const K(outputs) *o) { K(depthwise_tiles)(o, 5, 2, 0); }
-FD_RARE void K(depthwise_5_up)(const K(outputs) *o) { K(depthwise_tiles)(o, 5, 2, 1); }
 
 /* Any filters: `width` outputs (1 or 4) from (row, column) on, whose taps of a row all are there
  * if they are several. */
@@ -219,18 +208,4 @@ static void K(depthwise_any)(const K(outputs) *o)
                 K(depthwise_any_tile)(o, row, column++, 1);
             }
         }
-}
-
-static void K(depthwise_outputs)(const K(outputs) *o)
-{
-    const fd_meeting *h = o->h;
-    int kind = h->up ? 2 : h->stride - 1;
-    void (*const of_3[])(const K(outputs) *) = {
-        K(depthwise_3), K(depthwise_3_down), K(depthwise_3_up)};
-    void (*const of_5[])(const K(outputs) *) = {
-        K(depthwise_5), K(depthwise_5_down), K(depthwise_5_up)};
-    if (!fd_has_tiles(h, o->w))
-        K(depthwise_any)(o);
-    else
-        (h->taps == 3 ? of_3 : of_5)[kind](o);
 }
