@@ -17,6 +17,8 @@ from ._arrays import (
     Array,
     Pair,
     Shaped,
+    channels_to_end,
+    channels_to_front,
     common,
     empty,
     empty_maps,
@@ -120,13 +122,13 @@ def _depth_slices(x: Array, w: Array, window: WindowND) -> tuple[Array, int]:
     (OD,) = window_output("conv3d", (D,), (KD,), window.stride[:1], window.padding[:1],
                           window.dilation[:1])
     slices = empty((N, OD, H, W, groups, KD, C // groups), x.dtype)
-    x = np.moveaxis(x, 1, -1).reshape(N, D, H, W, groups, C // groups)
+    x = channels_to_end(x).reshape(N, D, H, W, groups, C // groups)
     for kd in range(KD):
         places, met = _meeting(window, kd, D, OD)
         slices[:, places, ..., kd, :] = x[:, met]
         slices[:, :places.start, ..., kd, :] = 0
         slices[:, places.stop:, ..., kd, :] = 0
-    return np.moveaxis(slices.reshape(N * OD, H, W, C * KD), -1, 1), OD
+    return channels_to_front(slices.reshape(N * OD, H, W, C * KD)), OD
 
 
 def _summed_slices(slices: Array, b: Array | None, x_shape: tuple[int, ...], w: Array,
@@ -134,13 +136,13 @@ def _summed_slices(slices: Array, b: Array | None, x_shape: tuple[int, ...], w: 
     """The reverse of `_depth_slices`: what several places have met adds up."""
     N, C, D, H, W = x_shape
     KD, groups = w.shape[2], window.groups
-    slices = np.moveaxis(slices, 1, -1).reshape(N, OD, H, W, groups, KD, C // groups)
+    slices = channels_to_end(slices).reshape(N, OD, H, W, groups, KD, C // groups)
     x = empty((N, D, H, W, groups, C // groups), slices.dtype)
     x[...] = 0 if b is None else b.reshape(groups, C // groups)
     for kd in range(KD):
         places, met = _meeting(window, kd, D, OD)
         x[:, met] += slices[:, places, ..., kd, :]
-    return np.moveaxis(x.reshape(N, D, H, W, C), -1, 1)
+    return channels_to_front(x.reshape(N, D, H, W, C))
 
 
 def _flat_weight(w: Array) -> Array:
@@ -153,13 +155,13 @@ def _without_depth(x: Array) -> Array:
     """(N, C, D, H, W) as (N D, C, H, W), channels-last."""
     N, C, D, H, W = x.shape
     last = x if is_channels_last(x) else to_channels_last(x.reshape(N, C, D * H * W))
-    return np.moveaxis(np.moveaxis(last, 1, -1).reshape(N * D, H, W, C), -1, 1)
+    return channels_to_front(channels_to_end(last).reshape(N * D, H, W, C))
 
 
 def _with_depth(x: Array, N: int, D: int) -> Array:
     """The reverse: (N, C, D, H, W), channels-last."""
     C, H, W = x.shape[1:]
-    return np.moveaxis(np.moveaxis(x, 1, -1).reshape(N, D, H, W, C), -1, 1)
+    return channels_to_front(channels_to_end(x).reshape(N, D, H, W, C))
 
 
 def _laid_like(y: Array, x: Array) -> Array:

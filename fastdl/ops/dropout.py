@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from ._arrays import Array, empty_maps, fraction, is_channels_last, kernel, maps
+from ._arrays import (
+    Array,
+    channels_to_end,
+    channels_to_front,
+    empty_maps,
+    fraction,
+    is_channels_last,
+    kernel,
+    maps,
+)
 
 
 def dropout(x: Any, p: float = 0.5, *, seed: int, backend: str | None = None) -> Array:
@@ -44,4 +53,4 @@ def _flat(*arrays: Array) -> tuple[Array, ...]:
     if not is_channels_last(arrays[0]):
         return arrays
     N, C = arrays[0].shape[:2]
-    return tuple(np.moveaxis(np.moveaxis(a, 1, -1).reshape(N, 1, -1, C), -1, 1) for a in arrays)
+    return tuple(channels_to_front(channels_to_end(a).reshape(N, 1, -1, C)) for a in arrays)

@@ -17,6 +17,7 @@ from ..errors import ArgumentError, ShapeError
 from ._arrays import (
     Array,
     Shaped,
+    channels_to_end,
     common,
     empty,
     empty_maps,
@@ -71,7 +72,7 @@ def _in_memory_order(*arrays: Array) -> tuple[Array, ...]:
     """Channels-last arrays (N, C, ...) as (N, ..., C); others as they are."""
     if not is_channels_last(arrays[0]):
         return arrays
-    return tuple(np.moveaxis(a, 1, -1) for a in arrays)
+    return tuple(map(channels_to_end, arrays))
 
 
 def factors_of_maps(x: Shaped, s: Shaped) -> bool:
@@ -176,7 +177,7 @@ def rows_before(shape: Sequence[int], axis: int, channels_last: bool) -> int:
 def _as_matrix(x: Array, axis: int, channels_last: bool) -> Array:
     """A view with rows of what lies in memory from `axis` on."""
     rows = rows_before(x.shape, axis, channels_last)
-    return (np.moveaxis(x, 1, -1) if channels_last else x).reshape(rows, x.size // max(1, rows))
+    return (channels_to_end(x) if channels_last else x).reshape(rows, x.size // max(1, rows))
 
 
 def checked_axis(operation: str, axis: int, *shapes: tuple[int, ...]) -> int:

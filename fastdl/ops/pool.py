@@ -9,6 +9,8 @@ from ..errors import ArgumentError, DTypeError, ShapeError
 from ._arrays import (
     Array,
     Pair,
+    channels_to_end,
+    channels_to_front,
     empty_maps,
     expect_shape,
     is_channels_last,
@@ -67,7 +69,7 @@ def _checked_argmax(operation: str, argmax: Any, dy: Array, dtype: type) -> Arra
         raise DTypeError(f"{operation}: argmax must be {np.dtype(dtype)} (from the forward "
                          f"pass), got {argmax.dtype}")
     if is_channels_last(dy):
-        return np.moveaxis(np.require(np.moveaxis(argmax, 1, -1), requirements=["C", "A"]), -1, 1)
+        return channels_to_front(np.require(channels_to_end(argmax), requirements=["C", "A"]))
     return argmax if on_device(argmax) else np.require(argmax, requirements=["C", "A"])
 
 

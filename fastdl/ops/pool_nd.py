@@ -6,12 +6,14 @@ of maxima, a mean of means. Of equal values the first wins both ways.
 
 from typing import Any
 
-import numpy as np
+import numpy as np  # noqa: F401  (of the examples)
 
 from ..errors import ShapeError
 from ._arrays import (
     Array,
     Pair,
+    channels_to_end,
+    channels_to_front,
     expect_shape,
     integers,
     is_channels_last,
@@ -63,14 +65,14 @@ def _opened(operation: str, name: str, x: Any, rank: int) -> Array:
 def _slices(x: Array, last: bool) -> Array:
     N, C, D, H, W = x.shape
     if last:
-        return np.moveaxis(np.moveaxis(x, 1, -1).reshape(N * D, H, W, C), -1, 1)
+        return channels_to_front(channels_to_end(x).reshape(N * D, H, W, C))
     return x.reshape(N, C * D, H, W)
 
 
 def _volume(slices: Array, shape: tuple[int, ...], last: bool) -> Array:
     N, C, *size = shape
     if last:
-        return np.moveaxis(np.moveaxis(slices, 1, -1).reshape(N, *size, C), -1, 1)
+        return channels_to_front(channels_to_end(slices).reshape(N, *size, C))
     return slices.reshape(shape)
 
 

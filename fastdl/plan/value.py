@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..ops._arrays import channels_to_end, channels_to_front
+
 Array = np.ndarray
 
 
@@ -77,7 +79,7 @@ class Value:
     def flat(self) -> Value:
         """All elements as they lie in memory."""
         def look(array: Array) -> Array:
-            return (np.moveaxis(array, 1, -1) if self.channels_last else array).reshape(-1)
+            return (channels_to_end(array) if self.channels_last else array).reshape(-1)
         return self.view(look, (self.size,))
 
     def columns(self, begin: int, end: int) -> Value:
@@ -91,7 +93,7 @@ class Value:
         memory = arena[offset:offset + self.nbytes].view(self.dtype)
         if self.channels_last:
             N, C, *spatial = self.shape
-            self.array = np.moveaxis(memory.reshape(N, *spatial, C), -1, 1)
+            self.array = channels_to_front(memory.reshape(N, *spatial, C))
         else:
             self.array = memory.reshape(self.shape)
 
