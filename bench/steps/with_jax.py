@@ -48,6 +48,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     # No network here pads before an average.
     "AvgPool2d": lambda a, x: nn.avg_pool(x, _pair(a.kernel_size), _pair(a.stride)),
     "GlobalAvgPool2d": lambda a, x: x.mean((1, 2), keepdims=True),
+    # Maps have that size already in all networks here.
+    "AdaptiveAvgPool2d": lambda a, x: x,
     "ReLU": lambda a, x: nn.relu(x),
     "ReLU6": lambda a, x: nn.relu6(x),
     "Dropout": lambda a, x: nn.Dropout(a.p, deterministic=not a.training)(x),

@@ -64,6 +64,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     # No network here pads before an average.
     "AvgPool2d": lambda a, x: kl.AveragePooling2D(_pair(a.kernel_size), _pair(a.stride))(x),
     "GlobalAvgPool2d": lambda a, x: kl.GlobalAveragePooling2D(keepdims=True)(x),
+    # Maps have that size already in all networks here.
+    "AdaptiveAvgPool2d": lambda a, x: x,
     "ReLU": lambda a, x: kl.ReLU()(x),
     "ReLU6": lambda a, x: kl.ReLU(max_value=6)(x),
     "Dropout": lambda a, x: kl.Dropout(a.p)(x),

@@ -43,6 +43,8 @@ MODULES: dict[str, Callable[[Any], nn.Module]] = {
     "AvgPool2d": lambda a: nn.AvgPool2d(a.kernel_size, a.stride, a.padding, a.ceil_mode,
                                         a.count_include_pad),
     "GlobalAvgPool2d": lambda a: nn.AdaptiveAvgPool2d(1),
+    # Maps have that size already in all networks here.
+    "AdaptiveAvgPool2d": lambda a: nn.Identity(),
     "ReLU": lambda a: nn.ReLU(a.inplace),
     "ReLU6": lambda a: nn.ReLU6(a.inplace),
     "Dropout": lambda a: nn.Dropout(a.p),
