@@ -5,6 +5,8 @@ No time is asserted.
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -295,3 +297,12 @@ def test_run_goes_on_where_it_stopped(bench, tmp_path, need_backend):
     assert list(both["cases"]) == [f"{case.name} | {EAGER}"]
     with pytest.raises(ValueError, match="is of threads 1, this is 2"):
         run(path, [case], [EAGER], 2, FEW)
+
+
+def test_peak_memory_is_the_process_own():
+    """Not that of the one which started it."""
+    here = np.ones(50_000_000)
+    code = "from fastdl.benchmark.steps import worker; print(worker._peak_memory())"
+    peak = float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True,
+                                text=True).stdout)
+    assert 5e6 < peak < 250e6 < here.nbytes
