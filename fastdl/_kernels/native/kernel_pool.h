@@ -18,15 +18,6 @@ FD_INLINE void K(unpool_planes)(const fd_pool_args *args, ptrdiff_t begin, ptrdi
         K(gather_in_planes)(args, begin, end, maximum);
 }
 
-FD_INLINE void K(unpool_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdiff_t end,
-                                int maximum)
-{
-    if (K(lie_apart)(args))
-        K(copy_pixels)(args, begin, end, maximum);
-    else
-        K(gather_in_pixels)(args, begin, end, maximum);
-}
-
 /* `columns`: of a row of results. Those that are no whole number of vectors, the last of which then
  * runs over into the next row, are not for stores past the caches. */
 #define POOLING(name, of_planes, of_pixels, columns, maximum)                                     \
@@ -42,9 +33,9 @@ FD_INLINE void K(unpool_pixels)(const fd_pool_args *args, ptrdiff_t begin, ptrdi
     }
 
 POOLING(max_pool2d, pool_planes, pool_pixels, w->OW, 1)
-POOLING(max_pool2d_backward, unpool_planes, unpool_pixels, w->W, 1)
+POOLING(max_pool2d_backward, unpool_planes, gather_in_pixels, w->W, 1)
 POOLING(avg_pool2d, pool_planes, pool_pixels, w->OW, 0)
-POOLING(avg_pool2d_backward, unpool_planes, unpool_pixels, w->W, 0)
+POOLING(avg_pool2d_backward, unpool_planes, gather_in_pixels, w->W, 0)
 POOLING(global_max_pool2d, pool_maps, pool_blocks, w->OW, 1)
 POOLING(global_max_pool2d_backward, spread_maps, spread_pixels, w->W, 1)
 POOLING(global_avg_pool2d, pool_maps, pool_blocks, w->OW, 0)

@@ -22,15 +22,7 @@ typedef struct {
 
 FD_INLINE void K(count_columns)(const fd_pool_args *args, T *columns)
 {
-    const fd_window *w = &args->window;
-    for (ptrdiff_t i = 0; i < w->OW; i++)
-        columns[i] = (T)fd_counted(i, w->SW, w->PW, w->KW, w->W, args->count_include_pad);
-}
-
-FD_INLINE T K(counted_rows)(const fd_pool_args *args, ptrdiff_t oh)
-{
-    const fd_window *w = &args->window;
-    return (T)fd_counted(oh, w->SH, w->PH, w->KH, w->H, args->count_include_pad);
+    for (ptrdiff_t i = 0; i < args->window.OW; i++) columns[i] = K(counted_columns)(args, i);
 }
 
 FD_INLINE int K(prepare_band)(const fd_pool_args *args, K(band) *band)

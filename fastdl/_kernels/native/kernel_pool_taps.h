@@ -8,6 +8,19 @@ typedef struct {
     T share;
 } K(tap);
 
+/* How many rows and columns of a window an average counts. */
+FD_INLINE T K(counted_rows)(const fd_pool_args *args, ptrdiff_t oh)
+{
+    const fd_window *w = &args->window;
+    return (T)fd_counted(oh, w->SH, w->PH, w->KH, w->H, args->count_include_pad);
+}
+
+FD_INLINE T K(counted_columns)(const fd_pool_args *args, ptrdiff_t ow)
+{
+    const fd_window *w = &args->window;
+    return (T)fd_counted(ow, w->SW, w->PW, w->KW, w->W, args->count_include_pad);
+}
+
 /* Load at element `at` of an array of `size` elements, and store to the result, of which no more
  * than that may be touched; NO_END is for where the caller knows that FD_VBYTES elements follow. */
 #define NO_END PTRDIFF_MAX
