@@ -61,28 +61,119 @@ static K(col_block) K(choose_col_block)(const fd_window *w)
     return block;
 }
 
-/* `rows` rows of outputs of one image, from row `row` through all images on. */
-static void K(rows_of_pixels)(const fd_im2col_args *args, const K(col_block) *block, ptrdiff_t row,
-                              ptrdiff_t rows, T *space)
+/* ---- rows of pixels ---- */
+
+/* A row of outputs reads a line of x for each channel and each row of the window. Those of some
+ * channels are laid out with their padding, the cells sorted by their place modulo stride: what a
+ * tap reads at neighbouring pixels lies side by side then. Blocks of as many taps as pixels are
+ * transposed from there, into a few rows of `col`. */
+typedef struct {
+    ptrdiff_t channels, taps;           /* at once */
+    ptrdiff_t places, line;             /* modulo stride; cells of each */
+    T *lines, *rows;
+    ptrdiff_t *offset;                  /* of what a tap reads at the first pixel, in the lines */
+} K(run_block);
+
+FD_INLINE int K(prepare_runs)(const fd_window *w, K(run_block) *block)
+{
+    ptrdiff_t window = w->KH * w->KW, reach = (w->KW - 1) * w->DW;
+    /* Rows stay in L1. Whole vectors of channels have whole vectors of taps. */
+    block->channels = FD_MIN(FD_MAX(256 / window / VL * VL, VL), w->C);
+    block->taps = block->channels * window;
+    block->places = FD_MIN(w->SW, reach + 1);
+    block->line = w->OW + reach / w->SW;
+    ptrdiff_t cells = block->channels * w->KH * block->places * block->line + VL;
+    ptrdiff_t rows = VL * FD_MAX(block->taps, VL);
+    char *memory = fd_scratch((size_t)(rows + cells) * sizeof(T)
+                              + (size_t)(block->taps + VL) * sizeof(ptrdiff_t));
+    if (!memory) return 0;
+    block->rows = (T *)memory;
+    block->offset = (ptrdiff_t *)(block->rows + rows);
+    block->lines = (T *)(block->offset + block->taps + VL);
+    for (ptrdiff_t t = 0; t < block->taps; t++) {
+        ptrdiff_t kw = t % w->KW * w->DW, line = t / w->KW;
+        block->offset[t] = (line * block->places + kw % w->SW) * block->line + kw / w->SW;
+    }
+    for (ptrdiff_t t = block->taps; t < block->taps + VL; t++) block->offset[t] = 0;
+    return 1;
+}
+
+/* The lines of channels from `c` on, for row `oh` of the outputs. */
+static void K(lay_out_lines)(const fd_window *w, const K(run_block) *block, const T *image,
+                             ptrdiff_t c, ptrdiff_t channels, ptrdiff_t oh)
+{
+    for (ptrdiff_t place = 0; place < block->places; place++) {
+        fd_range in = fd_inside(block->line, w->SW, place - w->PW, w->W);
+        ptrdiff_t from = in.begin * w->SW + place - w->PW;
+        for (ptrdiff_t i = 0; i < channels; i++)
+            for (ptrdiff_t kh = 0; kh < w->KH; kh++) {
+                ptrdiff_t h = oh * w->SH - w->PH + kh * w->DH;
+                T *line = block->lines + ((i * w->KH + kh) * block->places + place) * block->line;
+                if (h < 0 || h >= w->H || in.begin >= in.end) {
+                    K(fill)(line, block->line, 0);
+                    continue;
+                }
+                K(fill)(line, in.begin, 0);
+                K(copy_strided)(line + in.begin, image + ((c + i) * w->H + h) * w->W + from,
+                                in.end - in.begin, w->SW);
+                K(fill)(line + in.end, block->line - in.end, 0);
+            }
+    }
+}
+
+/* VL taps at VL pixels from pixel `ow` on; out[pixel, tap]. */
+FD_INLINE void K(take_taps)(const K(run_block) *block, const ptrdiff_t *offset, ptrdiff_t ow,
+                            T *out, ptrdiff_t row)
+{
+    V taps[FD_VBYTES / sizeof(T)];
+    const T *lines = block->lines + ow;
+#pragma GCC unroll 16
+    for (int t = 0; t < (int)VL; t++) taps[t] = K(load)(lines + offset[t]);
+    K(turn)(taps);
+#pragma GCC unroll 16
+    for (int p = 0; p < (int)VL; p++) K(store)(out + p * row, taps[p]);
+}
+
+/* Ask for what the next row of outputs is the first to read, of the columns from pixel `ow` on. Planes
+ * lie far apart: the processor does not see it coming. */
+FD_INLINE void K(ask_for_lines)(const fd_im2col_args *args, ptrdiff_t row, ptrdiff_t c,
+                                ptrdiff_t channels, ptrdiff_t ow)
 {
     const fd_window *w = &args->window;
-    const T *x = (const T *)args->source + row / w->OH * w->C * w->H * w->W;
-    ptrdiff_t taps = w->C * w->KH * w->KW, pixels = rows * w->OW;
-    T *col = (T *)args->target + row * w->OW * taps;
-    for (ptrdiff_t first = 0, count; first < taps; first += count) {
-        count = FD_MIN(block->taps, taps - first);
-        fd_tap tap = fd_tap_at(first, w->KH, w->KW);
-        for (ptrdiff_t t = 0; t < count; t++, fd_next_tap(&tap, w->KH, w->KW))
-            K(copy_tap)(w, x + tap.c * w->H * w->W, tap.kh, tap.kw, row % w->OH, rows,
-                        space + t * pixels);
-        /* A few pixels after another, so that `col` is written in its own order. */
-        for (ptrdiff_t i = 0; i < pixels; i += VL) {
-            ptrdiff_t some = FD_MIN(pixels, VL), at = FD_MIN(i, pixels - some);
-            T *to = col + at * taps + first, *tile = space + block->taps * block->pixels;
-            K(transpose)(space + at, pixels, count, some, args->stream ? tile : to,
-                         args->stream ? count : taps);
-            for (ptrdiff_t p = 0; args->stream && p < some; p++)
-                K(copy_out)(to + p * taps, tile + p * count, count);
+    ptrdiff_t n = (row + 1) / w->OH, bottom = w->KH * w->DH - w->DH - w->PH;
+    ptrdiff_t h = (row + 1) % w->OH * w->SH + bottom, v = FD_MAX(ow * w->SW - w->PW, 0);
+    for (ptrdiff_t i = 0; i < channels; i++)
+        for (ptrdiff_t up = 0; up < FD_MIN(w->SH, h + 1); up++)
+            K(fetch)((const T *)args->source + ((n * w->C + c + i) * w->H + h - up) * w->W + v,
+                     VL * w->SW);
+}
+
+/* A row of outputs, through all images. */
+static void K(row_of_pixels)(const fd_im2col_args *args, const K(run_block) *block, ptrdiff_t row)
+{
+    const fd_window *w = &args->window;
+    const T *image = (const T *)args->source + row / w->OH * w->C * w->H * w->W;
+    ptrdiff_t window = w->KH * w->KW, all = w->C * window;
+    for (ptrdiff_t c = 0, channels; c < w->C; c += channels) {
+        channels = FD_MIN(block->channels, w->C - c);
+        K(lay_out_lines)(w, block, image, c, channels, row % w->OH);
+        ptrdiff_t taps = channels * window, width = FD_MAX(taps, VL);
+        T *col = (T *)args->target + row * w->OW * all + c * window;
+        for (ptrdiff_t ow = 0, pixels; ow < w->OW; ow += pixels) {
+            pixels = FD_MIN(VL, w->OW - ow);
+            K(ask_for_lines)(args, row, c, channels, ow);
+            for (ptrdiff_t t = 0; t < taps; t += VL) {
+                ptrdiff_t first = taps < VL ? 0 : FD_MIN(t, taps - VL);
+                K(take_taps)(block, block->offset + first, ow, block->rows + first, width);
+            }
+            /* Neighbours in `col` where these are all channels. */
+            int joined = taps == all && taps == width;
+            ptrdiff_t pieces = joined ? 1 : pixels, piece = joined ? pixels * taps : taps;
+            for (ptrdiff_t i = 0; i < pieces; i++)
+                if (args->stream)
+                    K(copy_out)(col + (ow + i) * all, block->rows + i * width, piece);
+                else
+                    K(copy)(col + (ow + i) * all, block->rows + i * width, piece);
         }
     }
 }
@@ -111,17 +202,16 @@ static void K(im2col)(const void *p, ptrdiff_t begin, ptrdiff_t end)
 {
     const fd_im2col_args *args = p;
     const fd_window *w = &args->window;
+    if (args->transpose) {
+        K(run_block) block;
+        if (!K(prepare_runs)(w, &block)) return;
+        for (ptrdiff_t row = begin; row < end; row++) K(row_of_pixels)(args, &block, row);
+        return;
+    }
     K(col_block) block = K(choose_col_block)(w);
     T *space = fd_scratch(K(col_block_bytes)(&block));
     if (!space) return;
-    if (!args->transpose) {
-        for (ptrdiff_t i = begin; i < end; i++) K(line_of_tap)(args, &block, i, space);
-        return;
-    }
-    for (ptrdiff_t row = begin, rows; row < end; row += rows) {
-        rows = FD_MIN(FD_MIN(block.rows, w->OH - row % w->OH), end - row);
-        K(rows_of_pixels)(args, &block, row, rows, space);
-    }
+    for (ptrdiff_t i = begin; i < end; i++) K(line_of_tap)(args, &block, i, space);
 }
 
 /* Items: planes of x; each adds up its own, so no two threads meet. */

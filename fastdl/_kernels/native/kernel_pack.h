@@ -33,17 +33,11 @@
 #define FD_HIGH 1, 3
 #endif
 
-/* out[k, i] = in[i, k] for VL steps of k and VL lines i; lines from `lines` on are 0. */
-FD_INLINE void K(transpose_block)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, T *out,
-                                  ptrdiff_t out_step)
+/* Rows become columns, in registers. */
+FD_INLINE void K(turn)(V *rows)
 {
 #if defined(FD_HAS_SHUFFLE) && FD_LANES > 1
-    V rows[FD_LANES], mixed[FD_LANES];
-#pragma GCC unroll 16
-    for (int i = 0; i < FD_LANES; i++) {
-        rows[i] = (V){0};
-        if (i < lines) rows[i] = K(load)(in + i * in_step);
-    }
+    V mixed[FD_LANES];
 #pragma GCC unroll 4
     for (int step = 1; step < FD_LANES; step *= 2) {
 #pragma GCC unroll 16
@@ -55,13 +49,28 @@ FD_INLINE void K(transpose_block)(const T *in, ptrdiff_t in_step, ptrdiff_t line
 #pragma GCC unroll 16
         for (int i = 0; i < FD_LANES; i++) rows[i] = mixed[i];
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < FD_LANES; i++) K(store)(out + i * out_step, rows[i]);
 #else
+    T cells[FD_VBYTES / sizeof(T) * (FD_VBYTES / sizeof(T))], turned[sizeof cells / sizeof(T)];
+    memcpy(cells, rows, sizeof cells);
     for (ptrdiff_t i = 0; i < VL; i++)
-        for (ptrdiff_t k = 0; k < VL; k++)
-            out[k * out_step + i] = i < lines ? in[i * in_step + k] : 0;
+        for (ptrdiff_t k = 0; k < VL; k++) turned[k * VL + i] = cells[i * VL + k];
+    memcpy(rows, turned, sizeof turned);
 #endif
+}
+
+/* out[k, i] = in[i, k] for VL steps of k and VL lines i; lines from `lines` on are 0. */
+FD_INLINE void K(transpose_block)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, T *out,
+                                  ptrdiff_t out_step)
+{
+    V rows[FD_VBYTES / sizeof(T)];
+#pragma GCC unroll 16
+    for (int i = 0; i < (int)VL; i++) {
+        rows[i] = (V){0};
+        if (i < lines) rows[i] = K(load)(in + i * in_step);
+    }
+    K(turn)(rows);
+#pragma GCC unroll 16
+    for (int i = 0; i < (int)VL; i++) K(store)(out + i * out_step, rows[i]);
 }
 #undef FD_LANES
 #undef FD_HAS_SHUFFLE
