@@ -107,7 +107,6 @@ typedef struct {
 /* Whether the windows over the next pixel of a run are the next ones, and give it as much. */
 FD_INLINE int K(runs_on)(const fd_pool_args *args, fd_range ow, fd_range next)
 {
-    const fd_window *w = &args->window;
     if (next.end - next.begin != ow.end - ow.begin) return 0;
     for (ptrdiff_t i = ow.begin, j = next.begin; i < ow.end; i++, j++)
         if (j != i + 1 || K(counted_columns)(args, i) != K(counted_columns)(args, j)) return 0;
@@ -181,7 +180,7 @@ FD_INLINE void K(ask)(const fd_pool_args *args, K(wish) *wish)
 
 /* Gradients of a run of pixels, the first at element `at` of dx. The last vector of a pixel overlaps
  * the one before; fewer channels than a vector has are stored one by one. */
-FD_INLINE void K(gather_pixels)(const fd_pool_args *args, ptrdiff_t from, ptrdiff_t outputs,
+FD_INLINE void K(unpool_pixels)(const fd_pool_args *args, ptrdiff_t from, ptrdiff_t outputs,
                                 const K(tap) *taps, const ptrdiff_t count, ptrdiff_t at,
                                 ptrdiff_t pixels, K(wish) wish, int maximum)
 {
@@ -201,22 +200,22 @@ FD_INLINE void K(gather_pixels)(const fd_pool_args *args, ptrdiff_t from, ptrdif
 }
 
 /* The same, for a number of windows that the compiler knows, if it is one of the usual. */
-FD_INLINE void K(gather_run)(const fd_pool_args *args, ptrdiff_t from, ptrdiff_t outputs,
+FD_INLINE void K(unpool_run)(const fd_pool_args *args, ptrdiff_t from, ptrdiff_t outputs,
                              const K(tap) *taps, ptrdiff_t count, ptrdiff_t at, ptrdiff_t pixels,
                              K(wish) wish, int maximum)
 {
     switch (count) {
     case 1:
-        K(gather_pixels)(args, from, outputs, taps, 1, at, pixels, wish, maximum);
+        K(unpool_pixels)(args, from, outputs, taps, 1, at, pixels, wish, maximum);
         return;
     case 2:
-        K(gather_pixels)(args, from, outputs, taps, 2, at, pixels, wish, maximum);
+        K(unpool_pixels)(args, from, outputs, taps, 2, at, pixels, wish, maximum);
         return;
     case 4:
-        K(gather_pixels)(args, from, outputs, taps, 4, at, pixels, wish, maximum);
+        K(unpool_pixels)(args, from, outputs, taps, 4, at, pixels, wish, maximum);
         return;
     default:
-        K(gather_pixels)(args, from, outputs, taps, count, at, pixels, wish, maximum);
+        K(unpool_pixels)(args, from, outputs, taps, count, at, pixels, wish, maximum);
     }
 }
 
@@ -243,8 +242,8 @@ FD_INLINE void K(gather_in_pixels)(const fd_pool_args *args, ptrdiff_t begin, pt
             while (count && whole && reach + whole * w->C > outputs) whole--;
             wish.from = from + (h + w->PH) / w->SH * w->OW * w->C + w->OW * w->C
                       + ((h + w->PH) % w->SH * w->W + run->v) * wish.count;
-            K(gather_run)(args, from, NO_END, taps, count, at, whole, wish, maximum);
-            K(gather_pixels)(args, from + whole * w->C, outputs, taps, count,
+            K(unpool_run)(args, from, NO_END, taps, count, at, whole, wish, maximum);
+            K(unpool_pixels)(args, from + whole * w->C, outputs, taps, count,
                              at + whole * w->SW * w->C, run->pixels - whole, wish, maximum);
         }
         if (++h == w->H) h = 0, n++;
