@@ -1,6 +1,6 @@
 /* im2col and col2im. The values of one tap at neighbouring output pixels lie side by side in x, so
- * lines of taps are copied or added run by run. Where the rows of `col` are pixels, a
- * block of taps times pixels goes through scratch and is transposed there. */
+ * lines of taps are copied or added run by run. Where the rows of `col` are pixels, blocks of taps
+ * times pixels are transposed. */
 
 /* What tap (kh, kw) of a plane reads at `rows` rows of outputs from row `oh` on. */
 static void K(copy_tap)(const fd_window *w, const T *plane, ptrdiff_t kh, ptrdiff_t kw,
@@ -39,7 +39,7 @@ static void K(add_tap)(const fd_window *w, T *plane, ptrdiff_t kh, ptrdiff_t kw,
     }
 }
 
-/* ---- rows of pixels: blocks of taps times pixels ---- */
+/* ---- blocks of rows of outputs and of taps ---- */
 
 typedef struct {
     ptrdiff_t rows, pixels;             /* of outputs at once */
@@ -72,9 +72,9 @@ typedef struct {
     ptrdiff_t places, line;             /* modulo stride; cells of each */
     T *lines, *rows;
     ptrdiff_t *offset;                  /* of what a tap reads at the first pixel, in the lines */
-} K(run_block);
+} K(line_block);
 
-FD_INLINE int K(prepare_runs)(const fd_window *w, K(run_block) *block)
+FD_INLINE int K(prepare_lines)(const fd_window *w, K(line_block) *block)
 {
     ptrdiff_t window = w->KH * w->KW, reach = (w->KW - 1) * w->DW;
     /* Rows stay in L1. Whole vectors of channels have whole vectors of taps. */
@@ -99,7 +99,7 @@ FD_INLINE int K(prepare_runs)(const fd_window *w, K(run_block) *block)
 }
 
 /* The lines of channels from `c` on, for row `oh` of the outputs. */
-static void K(lay_out_lines)(const fd_window *w, const K(run_block) *block, const T *image,
+static void K(lay_out_lines)(const fd_window *w, const K(line_block) *block, const T *image,
                              ptrdiff_t c, ptrdiff_t channels, ptrdiff_t oh)
 {
     for (ptrdiff_t place = 0; place < block->places; place++) {
@@ -122,7 +122,7 @@ static void K(lay_out_lines)(const fd_window *w, const K(run_block) *block, cons
 }
 
 /* VL taps at VL pixels from pixel `ow` on; out[pixel, tap]. */
-FD_INLINE void K(take_taps)(const K(run_block) *block, const ptrdiff_t *offset, ptrdiff_t ow,
+FD_INLINE void K(take_taps)(const K(line_block) *block, const ptrdiff_t *offset, ptrdiff_t ow,
                             T *out, ptrdiff_t row)
 {
     V taps[FD_VBYTES / sizeof(T)];
@@ -149,7 +149,7 @@ FD_INLINE void K(ask_for_lines)(const fd_im2col_args *args, ptrdiff_t row, ptrdi
 }
 
 /* A row of outputs, through all images. */
-static void K(row_of_pixels)(const fd_im2col_args *args, const K(run_block) *block, ptrdiff_t row)
+static void K(row_of_pixels)(const fd_im2col_args *args, const K(line_block) *block, ptrdiff_t row)
 {
     const fd_window *w = &args->window;
     const T *image = (const T *)args->source + row / w->OH * w->C * w->H * w->W;
@@ -203,8 +203,8 @@ static void K(im2col)(const void *p, ptrdiff_t begin, ptrdiff_t end)
     const fd_im2col_args *args = p;
     const fd_window *w = &args->window;
     if (args->transpose) {
-        K(run_block) block;
-        if (!K(prepare_runs)(w, &block)) return;
+        K(line_block) block;
+        if (!K(prepare_lines)(w, &block)) return;
         for (ptrdiff_t row = begin; row < end; row++) K(row_of_pixels)(args, &block, row);
         return;
     }

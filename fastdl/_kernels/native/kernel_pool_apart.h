@@ -1,24 +1,20 @@
-/* Pooling backward where windows lie apart, KH <= SH and KW <= SW: no more than one is over a cell, so
- * a row of dx is made straight from a row of gradients. Items are rows of inputs. */
+/* Pooling of maps (N, C, H, W), backward, where windows lie apart, KH <= SH and KW <= SW: no more than
+ * one is over a cell, so a row of dx is made straight from a row of gradients. Items are rows of
+ * inputs. Columns are zipped, which takes a stride of 2 and no padding before the first. */
 
 static int K(lie_apart)(const fd_pool_args *args)
 {
     const fd_window *w = &args->window;
-    if (w->KH > w->SH || w->KW > w->SW) return 0;
-    /* Columns of planes are zipped, which takes a stride of 2 and no padding before the first. */
-    return args->channels_last || (w->SW == 2 && w->PW == 0 && w->W > 1);
+    return w->KH <= w->SH && w->KW <= w->SW && w->SW == 2 && w->PW == 0 && w->W > 1;
 }
 
-/* The window over row `row` of the inputs: which row of outputs it is in, through all images or
- * planes, and the number of the first of its cells that lie there; -1 if there is none. */
+/* The window over row `row` of the inputs: which row of outputs it is in, through all planes, and the number of the first of its cells that lie there; -1 if there is none. */
 FD_INLINE ptrdiff_t K(row_over)(const fd_window *w, ptrdiff_t row, INT *number)
 {
     ptrdiff_t h = row % w->H + w->PH, oh = h / w->SH, kh = h % w->SH;
     *number = (INT)(kh * w->KW);
     return oh < w->OH && kh < w->KH ? row / w->H * w->OH + oh : -1;
 }
-
-/* ---- planes ---- */
 
 /* A row of dx, from element `at` on, under the outputs from element `from` on. */
 FD_INLINE void K(zip_columns)(const fd_pool_args *args, ptrdiff_t from, INT number, T rows,
