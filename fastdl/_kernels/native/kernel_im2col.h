@@ -134,8 +134,8 @@ FD_INLINE void K(take_taps)(const K(line_block) *block, const ptrdiff_t *offset,
     for (int p = 0; p < (int)VL; p++) K(store)(out + p * row, taps[p]);
 }
 
-/* Ask for what the next row of outputs is the first to read, of the columns from pixel `ow` on. Planes
- * lie far apart: the processor does not see it coming. */
+/* Ask for what the next row of outputs is the first to read, of the columns from pixel `ow` on.
+ * Planes lie far apart: the processor does not see it coming. */
 FD_INLINE void K(ask_for_lines)(const fd_im2col_args *args, ptrdiff_t row, ptrdiff_t c,
                                 ptrdiff_t channels, ptrdiff_t ow)
 {

@@ -1,6 +1,6 @@
-/* Pooling of maps (N, C, H, W), backward, where windows lie apart, KH <= SH and KW <= SW: no more than
- * one is over a cell, so a row of dx is made straight from a row of gradients. Items are rows of
- * inputs. Columns are zipped, which takes a stride of 2 and no padding before the first. */
+/* Pooling of maps (N, C, H, W), backward, where windows lie apart, KH <= SH and KW <= SW: no more
+ * than one is over a cell, so a row of dx is made straight from a row of gradients. Items are rows
+ * of inputs. Columns are zipped, which takes a stride of 2 and no padding before the first. */
 
 static int K(lie_apart)(const fd_pool_args *args)
 {
@@ -8,7 +8,8 @@ static int K(lie_apart)(const fd_pool_args *args)
     return w->KH <= w->SH && w->KW <= w->SW && w->SW == 2 && w->PW == 0 && w->W > 1;
 }
 
-/* The window over row `row` of the inputs: which row of outputs it is in, through all planes, and the number of the first of its cells that lie there; -1 if there is none. */
+/* The window over row `row` of the inputs: which row of outputs it is in, through all planes,
+ * and the number of the first of its cells that lie there; -1 if there is none. */
 FD_INLINE ptrdiff_t K(row_over)(const fd_window *w, ptrdiff_t row, INT *number)
 {
     ptrdiff_t h = row % w->H + w->PH, oh = h / w->SH, kh = h % w->SH;

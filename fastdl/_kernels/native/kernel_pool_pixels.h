@@ -178,8 +178,8 @@ FD_INLINE void K(ask)(const fd_pool_args *args, K(wish) *wish)
     wish->from += wish->step;
 }
 
-/* Gradients of a run of pixels, the first at element `at` of dx. The last vector of a pixel overlaps
- * the one before; fewer channels than a vector has are stored one by one. */
+/* Gradients of a run of pixels, the first at element `at` of dx. The last vector of a pixel
+ * overlaps the one before; fewer channels than a vector has are stored one by one. */
 FD_INLINE void K(unpool_pixels)(const fd_pool_args *args, ptrdiff_t from, ptrdiff_t outputs,
                                 const K(tap) *taps, const ptrdiff_t count, ptrdiff_t at,
                                 ptrdiff_t pixels, K(wish) wish, int maximum)
