@@ -52,6 +52,7 @@ class Nvidia:
     """A GPU, through NVIDIA's driver."""
 
     simulated = False
+    driver_version = "unknown"
 
     def __init__(self, bindings: Any) -> None:
         self._api = bindings
@@ -64,6 +65,8 @@ class Nvidia:
             raise DeviceError(f"cuda: no device can be used: the driver says {status.name}")
         if self._call("cuDeviceGetCount") == 0:
             raise DeviceError("cuda: the driver finds no device")
+        version = self._call("cuDriverGetVersion")
+        self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
         self._device = self._call("cuDeviceGet", 0)
         self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
         self._call("cuCtxSetCurrent", self._context)
@@ -77,15 +80,17 @@ class Nvidia:
         self.capability = (self._attribute(attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
                            self._attribute(attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR))
         self.processors = self._attribute(attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
-        version = self._call("cuDriverGetVersion")
-        self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
 
     def _attribute(self, which: Any) -> int:
         return self._call("cuDeviceGetAttribute", which, self._device)
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """The result of a function of the driver; raises what it reports."""
-        status, *results = getattr(self._api, name)(*arguments)
+        try:
+            status, *results = getattr(self._api, name)(*arguments)
+        except RuntimeError as error:       # of the bindings, where the library lacks a function
+            raise DeviceError(f"cuda: the driver (for CUDA {self.driver_version}) is too old, it "
+                              f"does not have all that is needed: {error}") from None
         self._expect(name, status)
         return results[0] if results else None
 
@@ -173,6 +178,13 @@ class Nvidia:
     def wait_here(self, event: Any) -> None:
         """The calling thread waits for the event."""
         self._call("cuEventSynchronize", event)
+
+    def follow(self, stream: Any, other: Any) -> None:
+        """What is put into a stream from here on waits for all that another has now."""
+        event = self.event()
+        self.record(event, other)
+        self.wait(event, stream)
+        self.forget_event(event)
 
     # ---- kernels ----
 
@@ -317,6 +329,9 @@ class Simulator:
         """As of `Nvidia`."""
 
     def wait_here(self, event: Any) -> None:
+        """As of `Nvidia`."""
+
+    def follow(self, stream: Any, other: Any) -> None:
         """As of `Nvidia`."""
 
     def launch(self, function: Any, blocks: tuple[int, int, int], threads: int,
