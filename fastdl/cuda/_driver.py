@@ -153,7 +153,7 @@ class Nvidia:
         self._expect("cuMemHostAlloc", status)
         memory = (ctypes.c_float * size).from_address(int(address))
         weakref.finalize(memory, self._call, "cuMemFreeHost", address)
-        return np.frombuffer(memory, np.float32)
+        return np.ctypeslib.as_array(memory)
 
     def copy_in_beside(self, address: int, array: np.ndarray) -> None:
         """From page-locked memory, in the stream of copies; it may not be changed before that."""

@@ -25,11 +25,8 @@ from ._driver import driver
 class Feed:
     """What brings batches; to be closed when there are no more.
 
-        feed = Feed()
-        for x, t in feed.over(batches):
-            ...                         # put the step into the stream
-            feed.bring_next()           # meanwhile
-            ...                         # wait for the step's results
+    Who takes a batch puts the step into the stream, calls `bring_next`, and only then waits for
+    what the step gives.
     """
 
     def __init__(self) -> None:
@@ -82,7 +79,8 @@ class _Slot:
         device.wait_here(self.copied)
         if self._there is None or x.size > self._there.size:
             self._there = self._grown(x.size)
-        here, there = (memory[:x.size].reshape(x.shape) for memory in (self._here, self._there))
+        here = self._here[:x.size].reshape(x.shape)
+        there = self._there[:x.size].reshape(x.shape)
         np.copyto(here, x, casting="unsafe")
         device.wait(self.used, device.copies)
         device.copy_in_beside(there.address, here)

@@ -149,6 +149,13 @@ def test_the_real_bindings_have_all_that_is_called():
         assert hasattr(getattr(bindings, kind), name)
 
 
+def test_a_driver_that_finds_no_device():
+    bindings = Bindings()
+    bindings.answers = {**bindings.answers, "cuDeviceGetCount": 0}
+    with pytest.raises(DeviceError, match="the driver finds no device"):
+        _driver.Nvidia(bindings)
+
+
 @pytest.mark.parametrize(("bindings", "message"), [
     (Bindings(cuInit=Result.CUDA_ERROR_NO_DEVICE), "no device can be used.*CUDA_ERROR_NO_DEVICE"),
     (Bindings(cuDevicePrimaryCtxRetain=Result.CUDA_ERROR_OUT_OF_MEMORY),
