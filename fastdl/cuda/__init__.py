@@ -7,6 +7,9 @@ kernels there, and nothing is copied between host and device unless asked for.
     y = fd.ops.relu(x)              # on the device
     y.numpy()                       # copied back
 
+Matrix products and convolutions compute in float32, or on tensor cores in TF32 where
+`allow_tf32` says that they may.
+
 With NUMBA_ENABLE_CUDASIM=1 in the environment, all of it runs without a GPU, in numba's simulator,
 which is slow, and good for trying things out at tiny sizes.
 """
@@ -24,10 +27,11 @@ from ._graph import Replay
 from ._memory import Statistics
 from ._memory import release as empty_cache
 from ._memory import statistics as memory
+from ._precision import allow_tf32, tf32_allowed
 
-__all__ = ["Array", "Feed", "Replay", "Statistics", "asarray", "describe", "empty", "empty_cache",
-           "is_available", "is_simulated", "memory", "seconds", "synchronize", "to_device",
-           "to_host", "why_not", "zeros"]
+__all__ = ["Array", "Feed", "Replay", "Statistics", "allow_tf32", "asarray", "describe", "empty",
+           "empty_cache", "is_available", "is_simulated", "memory", "seconds", "synchronize",
+           "tf32_allowed", "to_device", "to_host", "why_not", "zeros"]
 
 
 def why_not() -> str | None:

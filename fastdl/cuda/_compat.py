@@ -19,6 +19,9 @@ from numba.cuda.core import config as _config
 cuda: Any = numba.cuda
 types: Any = numba.cuda.types
 bindings: Any = None
+ir: Any = None
+cgutils: Any = None
+intrinsic: Any = None
 SIMULATED = bool(_config.ENABLE_CUDASIM)
 
 if not SIMULATED:
@@ -35,9 +38,9 @@ ulongs = types.CPointer(types.uint64)
 octets = types.CPointer(types.uint8)
 float32, int32, int64, uint64 = types.float32, types.int32, types.int64, types.uint64
 
-__all__ = ["SIMULATED", "bindings", "compile_ptx", "cuda", "float32", "floats", "int32", "int64",
-           "ints", "load4", "longs", "octets", "pointer_to_floats", "store4", "uint64", "ulongs",
-           "version"]
+__all__ = ["SIMULATED", "bindings", "cgutils", "compile_ptx", "cuda", "float32", "floats", "int32",
+           "int64", "intrinsic", "ints", "ir", "load4", "longs", "octets", "pointer_to_floats",
+           "store4", "types", "uint64", "ulongs", "version"]
 
 
 def version() -> str:

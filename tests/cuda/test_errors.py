@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastdl as fd
-from fastdl.cuda import _driver, _memory
+from fastdl.cuda import _driver, _memory, _precision
 from fastdl.errors import DeviceError, FastdlError
 
 
@@ -197,6 +197,18 @@ def test_out_of_page_locked_memory():
     device = _driver.Nvidia(Bindings(cuMemHostAlloc=Result.CUDA_ERROR_OUT_OF_MEMORY))
     with pytest.raises(MemoryError, match=r"4\.0 MB of the host's memory asked for, page-locked"):
         device.page_locked(1_000_000)
+
+
+def test_a_device_too_old_for_tf32(monkeypatch):
+    class Old(Bindings):
+        def cuDeviceGetAttribute(self, which, device):
+            return Result.CUDA_SUCCESS, {"major": 7, "minor": 5, "processors": 40}[which]
+
+    monkeypatch.setattr(_precision, "driver", lambda: _driver.Nvidia(Old()))
+    with pytest.raises(DeviceError, match=r"TF32 needs .* 8\.0 or later, A GPU has 7\.5$"):
+        fd.cuda.allow_tf32(True)
+    assert not fd.cuda.tf32_allowed()
+    fd.cuda.allow_tf32(False)               # for which there need not be a device
 
 
 def test_out_of_memory_says_how_much(monkeypatch):

@@ -38,7 +38,7 @@ from ...cuda._device import (
     store4,
 )
 from ...cuda._driver import driver
-from ...cuda._tile import DEPTH, EACH, TILES, clear, row_of, tile_and_parts
+from ...cuda._tile import EACH, clear, part_of, row_of, tile_and_parts
 from ..batchnorm._cuda import fill_moments
 from ..pool._cuda import max_pool2d, max_pool2d_backward
 from .reference import convolve_then_pool, unpooled
@@ -178,15 +178,16 @@ def _packed(w: floats, packed: floats, n: int64, G: int32, OG: int32, taps: int3
 
 
 @cache
-def _gathered_product(side, to_x, strided, aligned_filters, aligned_maps):
+def _gathered_product(tile, to_x, strided, aligned_filters, aligned_maps):
     """The kernel of forward, or `to_x`; `strided`: rows are divided by a stride other than 1."""
-    tile = TILES[side]
     bring_filters, put_filters = tile.brings(False, aligned_filters), tile.put_along_side
-    multiply, threads, across, half = tile.multiply, tile.threads, tile.across, side // 2
+    side, depth, threads, multiply = tile.side, tile.depth, tile.threads, tile.multiply
     stage, stages, pitch, brought = tile.stage, 2 * tile.stage, tile.pitch, tile.brought
+    corner, row_gap, column_gap = tile.corner, tile.row_gap, tile.column_gap
+    rounded = tile.rounded
     # A thread gathers one pixel in so many, of so many terms: neighbours gather neighbours.
     lanes = min(32, threads)
-    pixels, rows = side // lanes, DEPTH * lanes // threads
+    pixels, rows = side // lanes, depth * lanes // threads
 
     @device
     def gather(x, first, last, channels, plane, bases, tops, lefts, H, W, KW, SH, SW, DH, DW, t,
@@ -210,10 +211,10 @@ def _gathered_product(side, to_x, strided, aligned_filters, aligned_maps):
     def put_gathered(shared, at, t, numbers):
         for r in range(rows):
             for p in range(pixels):
-                shared[at + (t // lanes * rows + r) * pitch + t % lanes + p * lanes] = (
+                shared[at + (t // lanes * rows + r) * pitch + t % lanes + p * lanes] = rounded(
                     numbers[pixels * r + p])
 
-    @kernel(threads, 2 if side > 64 else 4, (side, to_x, strided, aligned_filters, aligned_maps))
+    @kernel(threads, tile.blocks, (*tile.kind, to_x, strided, aligned_filters, aligned_maps))
     def product(x: floats, packed: floats, b: floats, residual: floats, gate: floats, y: floats,
                 N: int32, inner: int32, outer: int32, groups: int32, H: int32, W: int32,
                 YH: int32, YW: int32, KW: int32, terms: int32, step_h: int32, step_w: int32,
@@ -255,7 +256,7 @@ def _gathered_product(side, to_x, strided, aligned_filters, aligned_maps):
         put_gathered(right, 0, t, next_b)
         cuda.syncthreads()
         at = 0
-        for k in range(first + DEPTH, last + DEPTH, DEPTH):
+        for k in range(first + depth, last + depth, depth):
             if k < last:
                 bring_filters(packed, outer, outer, last, row, k, t, next_a, filters)
                 gather(x, k, last, inner, plane, bases, tops, lefts, H, W, KW, SH, SW, DH, DW, t,
@@ -267,12 +268,13 @@ def _gathered_product(side, to_x, strided, aligned_filters, aligned_maps):
                 put_gathered(right, at, t, next_b)
             cuda.syncthreads()
         base = part * part_size
+        down, along = corner(t)
         for s in range(EACH):
-            o = row + s // 4 * half + t // across * 4 + s % 4
+            o = row + down + s // 4 * row_gap + s % 4
             channel = group * outer + o
             row_of(sums, s, line)
             for h in range(2):
-                j = column + h * half + t % across * 4
+                j = column + along + h * column_gap
                 if o < outer and j < count:
                     image, place = divided(j, L)
                     first_i = i = (image * groups * outer + channel) * L + place
@@ -308,9 +310,9 @@ def _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, 
     terms, columns = KH * KW * inner, N * YH * YW
     tile, parts = tile_and_parts(outer, columns, terms, max(1, driver().processors // groups))
     whole = y if parts == 1 else empty((parts, *y.shape))
-    run = _gathered_product(tile.side, to_x, strides != (1, 1), outer % 4 == 0,
+    run = _gathered_product(tile, to_x, strides != (1, 1), outer % 4 == 0,
                             _has_fours(whole, YH * YW))
-    part_terms = -(-terms // parts // DEPTH) * DEPTH
+    part_terms = part_of(terms, parts, tile)
     window = (N, inner, outer, groups, H, W, YH, YW, KW, terms, *steps, *starts, *strides,
               *dilations, parts, part_terms, y.size)
     blocks = -(-columns // tile.side), -(-outer // tile.side), groups * parts
@@ -368,12 +370,12 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
 # ---- in tiles: to w ----
 
 @cache
-def _weight_product(side, aligned):
+def _weight_product(tile, aligned):
     """The kernel; `aligned`: four pixels of dy are one load."""
-    tile = TILES[side]
-    share, threads, across, half = tile.share, tile.threads, tile.across, side // 2
-    put, multiply, brought = tile.put_along_terms, tile.multiply, tile.brought
-    stage, stages, of_terms = tile.stage, 2 * tile.stage, DEPTH // 4
+    side, depth, threads, multiply = tile.side, tile.depth, tile.threads, tile.multiply
+    put, share, brought = tile.put_along_terms, tile.share, tile.brought
+    stage, stages, of_terms = tile.stage, 2 * tile.stage, tile.depth // 4
+    corner, row_gap, column_gap = tile.corner, tile.row_gap, tile.column_gap
 
     @device
     def bring(dy, x, first, last, row, column, rows, columns, group, groups, G, H, W, OH, OW, KH,
@@ -411,7 +413,7 @@ def _weight_product(side, aligned):
                     if oh == OH:
                         oh, image = 0, image + 1
 
-    @kernel(threads, 2 if side > 64 else 4, (side, aligned))
+    @kernel(threads, tile.blocks, (*tile.kind, aligned))
     def product(dy: floats, x: floats, dw: floats, N: int32, rows: int32, G: int32, groups: int32,
                 H: int32, W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32,
                 SW: int32, PH: int32, PW: int32, DH: int32, DW: int32, parts: int32,
@@ -435,7 +437,7 @@ def _weight_product(side, aligned):
         put(right, 0, t, of_x)
         cuda.syncthreads()
         at = 0
-        for k in range(first + DEPTH, last + DEPTH, DEPTH):
+        for k in range(first + depth, last + depth, depth):
             if k < last:
                 bring(dy, x, k, last, row, column, rows, columns, group, groups, G, H, W, OH, OW,
                       KH, KW, SH, SW, PH, PW, DH, DW, t, of_dy, of_x)
@@ -446,12 +448,13 @@ def _weight_product(side, aligned):
                 put(right, at, t, of_x)
             cuda.syncthreads()
         base = part * part_size
+        down, along = corner(t)
         for s in range(EACH):
-            oc = row + s // 4 * half + t // across * 4 + s % 4
+            oc = row + down + s // 4 * row_gap + s % 4
             row_of(sums, s, line)
             for h in range(2):
                 for q in range(4):
-                    tap = column + h * half + t % across * 4 + q
+                    tap = column + along + h * column_gap + q
                     if oc < rows and tap < columns:
                         dw[base + (group * rows + oc) * columns + tap] = line[4 * h + q]
 
@@ -471,10 +474,10 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     rows, columns, terms = OC // groups, G * KH * KW, N * OH * OW
     tile, parts = tile_and_parts(rows, columns, terms, max(1, driver().processors // groups))
     whole = dw if parts == 1 else empty((parts, *dw.shape))
-    run = _weight_product(tile.side, _has_fours(dy, OH * OW))
+    run = _weight_product(tile, _has_fours(dy, OH * OW))
     blocks = -(-columns // tile.side), -(-rows // tile.side), groups * parts
     run[blocks](dy, x, whole, N, rows, G, groups, *x.shape[2:], OH, OW, KH, KW, *stride, *padding,
-                *dilation, parts, -(-terms // parts // DEPTH) * DEPTH, dw.size)
+                *dilation, parts, part_of(terms, parts, tile), dw.size)
     if parts > 1:
         _added_up[blocks_for(dw.size)](whole, None, None, None, dw, dw.size, parts, 0, 0, 0, 0, 1,
                                        1)

@@ -24,7 +24,7 @@ from ...cuda._device import (
     store4,
 )
 from ...cuda._driver import driver
-from ...cuda._tile import DEPTH, EACH, TILES, clear, row_of, tile_and_parts
+from ...cuda._tile import EACH, clear, part_of, row_of, tile_and_parts
 
 _SUMS = EACH * EACH
 
@@ -63,17 +63,17 @@ def _plain(a: floats, b: floats, bias: floats, gate: floats, out: floats, M: int
 # ---- in tiles ----
 
 @cache
-def _product(side, a_along_terms, b_along_terms, aligned):
+def _product(tile, a_along_terms, b_along_terms, aligned):
     """The kernel for factors that lie so; `aligned`: all fours begin at multiples of 16 bytes."""
-    tile = TILES[side]
     bring_a = tile.brings(a_along_terms, aligned)
     bring_b = tile.brings(b_along_terms, aligned)
     put_a = tile.put_along_terms if a_along_terms else tile.put_along_side
     put_b = tile.put_along_terms if b_along_terms else tile.put_along_side
-    multiply, threads, across, half = tile.multiply, tile.threads, tile.across, side // 2
+    side, depth, multiply, corner = tile.side, tile.depth, tile.multiply, tile.corner
     stage, stages, brought = tile.stage, 2 * tile.stage, tile.brought
+    row_gap, column_gap = tile.row_gap, tile.column_gap
 
-    @kernel(threads, 2 if side > 64 else 4, (side, a_along_terms, b_along_terms, aligned))
+    @kernel(tile.threads, tile.blocks, (*tile.kind, a_along_terms, b_along_terms, aligned))
     def product(a: floats, b: floats, bias: floats, gate: floats, out: floats, M: int32, N: int32,
                 K: int32, a_pitch: int64, b_pitch: int64, pitch: int64, gate_pitch: int64,
                 part_terms: int32, part_size: int64, alpha: float32, beta: float32,
@@ -95,7 +95,7 @@ def _product(side, a_along_terms, b_along_terms, aligned):
         put_b(right, 0, t, next_b)
         cuda.syncthreads()
         at = 0
-        for k in range(first + DEPTH, last + DEPTH, DEPTH):
+        for k in range(first + depth, last + depth, depth):
             if k < last:
                 bring_a(a, a_pitch, M, last, row, k, t, next_a, 0)
                 bring_b(b, b_pitch, N, last, column, k, t, next_b, 0)
@@ -106,12 +106,13 @@ def _product(side, a_along_terms, b_along_terms, aligned):
                 put_b(right, at, t, next_b)
             cuda.syncthreads()
         base = cuda.blockIdx.z * part_size
+        down, along = corner(t)
         for s in range(EACH):
-            i = row + s // 4 * half + t // across * 4 + s % 4
+            i = row + down + s // 4 * row_gap + s % 4
             row_of(sums, s, line)
             if i < M:
                 for h in range(2):
-                    j = column + h * half + t % across * 4
+                    j = column + along + h * column_gap
                     for q in range(4):
                         if j + q < N:
                             line[4 * h + q] = _finished(
@@ -166,9 +167,9 @@ def gemm(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
         return
     tile, parts = tile_and_parts(M, N, K, driver().processors)
     aligned = all(map(_has_fours, (a, b, out)))
-    run = _product(tile.side, not trans_a, bool(trans_b), aligned)
+    run = _product(tile, not trans_a, bool(trans_b), aligned)
     blocks = -(-N // tile.side), -(-M // tile.side), parts
-    terms = -(-K // parts // DEPTH) * DEPTH
+    terms = part_of(K, parts, tile)
     if parts == 1:
         run[blocks](a, b, bias, gate, out, M, N, K, _pitch(a), _pitch(b), _pitch(out), _pitch(gate),
                     terms, 0, *last)
