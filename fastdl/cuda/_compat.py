@@ -4,6 +4,7 @@ Importing this file needs the package numba-cuda, and no GPU. With NUMBA_ENABLE_
 run in numba's simulator, and `SIMULATED` says so.
 """
 
+import ctypes
 import importlib
 import importlib.util
 import warnings
@@ -39,8 +40,8 @@ octets = types.CPointer(types.uint8)
 float32, int32, int64, uint64 = types.float32, types.int32, types.int64, types.uint64
 
 __all__ = ["SIMULATED", "bindings", "cgutils", "compile_ptx", "cuda", "float32", "floats", "int32",
-           "int64", "intrinsic", "ints", "ir", "load4", "longs", "octets", "pointer_to_floats",
-           "store4", "types", "uint64", "ulongs", "version"]
+           "int64", "intrinsic", "ints", "ir", "load4", "load_library", "longs", "octets",
+           "pointer_to_floats", "store4", "types", "uint64", "ulongs", "version"]
 
 
 def version() -> str:
@@ -66,10 +67,20 @@ def compile_ptx(function: Any, parameters: Any, capability: tuple[int, int], thr
     return ptx
 
 
+def load_library(name: str) -> Any:
+    """The functions of a library of NVIDIA's, or None where it is not installed."""
+    if SIMULATED:
+        return None
+    finder = importlib.import_module("cuda.pathfinder")
+    try:
+        return ctypes.CDLL(finder.load_nvidia_dynamic_lib(name).abs_path)
+    except finder.DynamicLibNotFoundError:
+        return None
+
+
 # ---- access to four numbers at once, and pointers that are data ----
 
 if SIMULATED:
-    import ctypes
     import sys
 
     import numpy as np

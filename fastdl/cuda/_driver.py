@@ -51,7 +51,7 @@ def out_of_memory(asked: int, used: int, free: int, total: int) -> DeviceMemoryE
 class Nvidia:
     """A GPU, through NVIDIA's driver."""
 
-    simulated = False
+    simulated = capturing = False
     driver_version = "unknown"
 
     def __init__(self, bindings: Any) -> None:
@@ -233,9 +233,11 @@ class Nvidia:
         """From here on, work is written down and not done."""
         self._call("cuStreamBeginCapture", self.stream,
                    self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED)
+        self.capturing = True
 
     def end_capture(self) -> Any:
         """What was written down, to be done by `replay`."""
+        self.capturing = False
         graph = self._call("cuStreamEndCapture", self.stream)
         ready = self._call("cuGraphInstantiate", graph, 0)
         self._call("cuGraphDestroy", graph)
@@ -284,6 +286,11 @@ class Simulator:
         """As of `Nvidia`."""
         return self.limit - sum(piece.size for piece in self._memory.values()), self.limit
 
+    @property
+    def capturing(self) -> bool:
+        """As of `Nvidia`."""
+        return self._recording is not None
+
     def _do(self, *work: Any) -> None:
         if self._recording is None:
             work[0](*work[1:])
@@ -296,7 +303,7 @@ class Simulator:
 
     def copy_out(self, array: np.ndarray, address: int) -> None:
         """As of `Nvidia`."""
-        if self._recording is not None:
+        if self.capturing:
             raise DeviceError("cuda: copied to the host inside of a graph")
         ctypes.memmove(array.ctypes.data, address, array.nbytes)
 

@@ -86,18 +86,12 @@ class Kernel:
 
     def ptx(self, capability: tuple[int, int]) -> str:
         """Compiled for this compute capability, or read from the disk."""
-        path = _directory() / f"{self.__name__}-{self._digest(capability)}.ptx"
+        path = kept_in() / f"{self.__name__}-{self._digest(capability)}.ptx"
         try:
             return path.read_text()
         except OSError:
             ptx = self.compiled(capability)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(f".{os.getpid()}")
-            beside.write_text(ptx)
-            beside.replace(path)
-        except OSError:
-            pass                        # a disk that cannot be written costs time and nothing else
+        keep(path, ptx)
         return ptx
 
     def compiled(self, capability: tuple[int, int]) -> str:
@@ -120,7 +114,19 @@ def _sources() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in shared)).hexdigest()
 
 
-def _directory() -> Path:
+def keep(path: Path, text: str) -> None:
+    """Write a file at once; a disk that cannot be written costs time and nothing else."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}")
+        beside.write_text(text)
+        beside.replace(path)
+    except OSError:
+        pass
+
+
+def kept_in() -> Path:
+    """The directory of what is kept from one process to the next."""
     if given := os.environ.get("FASTDL_CUDA_CACHE"):
         return Path(given)
     from platformdirs import user_cache_dir

@@ -20,6 +20,7 @@ from functools import cache
 import numpy as np
 
 from ...cuda._array import empty
+from ...cuda._cublas import Problem, are_apart, faster, library, prepared
 from ...cuda._device import (
     SIMULATED,
     THREADS,
@@ -300,6 +301,22 @@ def _has_fours(array, row):
     return array.address % 16 == 0 and row % 4 == 0
 
 
+def _product(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, dilations, relu):
+    """Forward, or to x."""
+    def in_tiles(y):
+        _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, dilations, relu)
+
+    def by_library(y):
+        _by_library(x, w, b, residual, gate, y, to_x, relu)
+
+    compute, pointwise = in_tiles, steps == (1, 1) and starts == (0, 0)
+    if library() and pointwise and _is_pointwise(x, w, y, groups) and are_apart(y, residual, gate):
+        finish = [part is not None for part in (b, residual, gate)]
+        problem = _of_images(x, w, y, to_x)[1]
+        compute = faster(problem, f"conv2d {finish} relu={bool(relu)}", y, by_library, in_tiles)
+    compute(y)
+
+
 def _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, dilations, relu):
     (N, C, H, W), (_, OC, YH, YW) = x.shape, y.shape
     KH, KW = w.shape[2:]
@@ -322,6 +339,28 @@ def _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, 
         return
     run[blocks](x, packed, None, None, None, whole, *window, 0, 0, 0, 0)
     _added_up[blocks_for(y.size)](whole, b, residual, gate, y, y.size, parts, *finish, OC, YH * YW)
+
+
+# ---- 1x1 convolutions, by NVIDIA's library: a product for each image ----
+
+def _is_pointwise(x, w, y, groups):
+    """Whether it is one, but for the steps."""
+    return groups == 1 and w.shape[2:] == (1, 1) and x.shape[2:] == y.shape[2:]
+
+
+def _of_images(x, w, y, to_x):
+    """Filters, the first image and its result as matrices, and their product."""
+    matrices = w.reshape(w.shape[:2]), x[0].reshape(x.shape[1], -1), y[0].reshape(y.shape[1], -1)
+    steps = 0, matrices[1].size, matrices[2].size
+    return matrices, Problem.of(*matrices, trans_a=to_x, batch=len(x), steps=steps)
+
+
+def _by_library(x, w, b, residual, gate, y, to_x, relu):
+    (filters, image, result), problem = _of_images(x, w, y, to_x)
+    prepared(problem)(filters, image, None, result)
+    finish = b is not None, residual is not None, gate is not None, relu
+    if any(finish):
+        _added_up[blocks_for(y.size)](y, b, residual, gate, y, y.size, 1, *finish, *result.shape)
 
 
 def _uses_tiles(w, groups):
@@ -348,7 +387,7 @@ def conv2d_max_pool2d(x, w, b, y, argmax, stride, padding, dilation, relu, algor
 def _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu):
     if _uses_tiles(w, groups) and y.size:
         starts = -padding[0], -padding[1]
-        _in_tiles(x, w, b, residual, None, y, groups, False, stride, starts, (1, 1), dilation, relu)
+        _product(x, w, b, residual, None, y, groups, False, stride, starts, (1, 1), dilation, relu)
         return
     _forward[blocks_for(y.size)](x, w, b, residual, y, y.size, b is not None, residual is not None,
                                  relu, *_sizes(x, w, y, groups, stride, padding, dilation))
@@ -359,8 +398,8 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
     dy = unpooled(dy, argmax, dx, w, (stride, padding, dilation), max_pool2d_backward, empty)
     if _uses_tiles(w, groups) and dx.size:
         back = -dilation[0], -dilation[1]
-        _in_tiles(dy, w, None, residual, gate, dx, groups, True, (1, 1), padding, stride, back,
-                  False)
+        _product(dy, w, None, residual, gate, dx, groups, True, (1, 1), padding, stride, back,
+                 False)
         return
     _to_input[blocks_for(dx.size)](dy, w, residual, gate, dx, dx.size, residual is not None,
                                    gate is not None,
@@ -464,12 +503,29 @@ def _weight_product(tile, aligned):
 def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm,
                            argmax=None):
     dy = unpooled(dy, argmax, x, dw, (stride, padding, dilation), max_pool2d_backward, empty)
-    N, OC, OH, OW = dy.shape
+    N = len(dy)
     if db is not None:
         _bias_gradient(dy, db)
     if not _uses_tiles(dw, groups) or not dy.size:
         _to_weight[dw.size](dy, x, dw, N, *_sizes(x, dw, dy, groups, stride, padding, dilation))
         return
+
+    def in_tiles(dw):
+        _to_weight_in_tiles(dy, x, dw, stride, padding, dilation, groups)
+
+    def by_library(dw):
+        _to_weight_by_library(dy, x, dw)
+
+    compute, pointwise = in_tiles, tuple(stride) == (1, 1) and tuple(padding) == (0, 0)
+    if library() and pointwise and _is_pointwise(x, dw, dy, groups) and (
+            N * dw.size <= x.size + dy.size):
+        problem = _of_gradients(dy, x, dw.reshape(dw.shape[:2]))[1]
+        compute = faster(problem, "conv2d to w", dw, by_library, in_tiles)
+    compute(dw)
+
+
+def _to_weight_in_tiles(dy, x, dw, stride, padding, dilation, groups):
+    N, OC, OH, OW = dy.shape
     G, KH, KW = dw.shape[1:]
     rows, columns, terms = OC // groups, G * KH * KW, N * OH * OW
     tile, parts = tile_and_parts(rows, columns, terms, max(1, driver().processors // groups))
@@ -479,8 +535,28 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     run[blocks](dy, x, whole, N, rows, G, groups, *x.shape[2:], OH, OW, KH, KW, *stride, *padding,
                 *dilation, parts, part_of(terms, parts, tile), dw.size)
     if parts > 1:
-        _added_up[blocks_for(dw.size)](whole, None, None, None, dw, dw.size, parts, 0, 0, 0, 0, 1,
-                                       1)
+        _sum_of_parts(whole, dw)
+
+
+def _of_gradients(dy, x, result):
+    """The first image of dy and of x as matrices, and their product into a matrix like `result`."""
+    matrices = dy[0].reshape(dy.shape[1], -1), x[0].reshape(x.shape[1], -1), result
+    steps = [matrix.size for matrix in matrices]
+    return matrices, Problem.of(*matrices, trans_b=True, batch=len(x), steps=steps)
+
+
+def _to_weight_by_library(dy, x, dw):
+    """A product for each image; then their sum."""
+    whole = empty((len(x), *dw.shape[:2]))
+    (of_dy, of_x, result), problem = _of_gradients(dy, x, whole[0])
+    prepared(problem)(of_dy, of_x, None, result)
+    _sum_of_parts(whole, dw)
+
+
+def _sum_of_parts(whole, result):
+    """Over the first axis."""
+    n = result.size
+    _added_up[blocks_for(n)](whole, None, None, None, result, n, len(whole), 0, 0, 0, 0, 1, 1)
 
 
 def _bias_gradient(dy, db):
@@ -489,4 +565,4 @@ def _bias_gradient(dy, db):
     sums = db if count == 1 else empty((count, OC))
     _to_bias[count, OC](dy, sums, N, OC, OH * OW)
     if count > 1:
-        _added_up[blocks_for(OC)](sums, None, None, None, db, OC, count, 0, 0, 0, 0, 1, 1)
+        _sum_of_parts(sums, db)

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from ...cuda._array import empty
+from ...cuda._cublas import Problem, are_apart, faster, library, prepared
 from ...cuda._device import (
     SIMULATED,
     ZERO,
@@ -157,14 +158,31 @@ PLAIN_BELOW = 200 if SIMULATED else 1 << 12     # multiplications; fewer are all
 def gemm(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
     M, N = out.shape
     K = a.shape[0] if trans_a else a.shape[1]
-    last = (alpha, beta, bias is not None, gate is not None, relu)
-    grid = blocks_for(N), min(M, 32768)
     if M * N * K <= PLAIN_BELOW or K == 0:
         a_steps = (1, _pitch(a)) if trans_a else (_pitch(a), 1)
         b_steps = (1, _pitch(b)) if trans_b else (_pitch(b), 1)
-        _plain[grid](a, b, bias, gate, out, M, N, K, *a_steps, *b_steps, _pitch(out), _pitch(gate),
-                     *last)
+        _plain[_grid(out)](a, b, bias, gate, out, M, N, K, *a_steps, *b_steps, _pitch(out),
+                           _pitch(gate), alpha, beta, bias is not None, gate is not None, relu)
         return
+
+    def in_tiles(out):
+        _in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu)
+
+    def by_library(out):
+        _by_library(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu)
+
+    compute = in_tiles
+    if library() and out.flags.c_contiguous and are_apart(out, gate):
+        operation = f"gemm beta={beta != 0} gate={gate is not None} relu={bool(relu)}"
+        compute = faster(Problem.of(a, b, out, trans_a, trans_b, bias), operation, out, by_library,
+                         in_tiles)
+    compute(out)
+
+
+def _in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
+    M, N = out.shape
+    K = a.shape[0] if trans_a else a.shape[1]
+    last = (alpha, beta, bias is not None, gate is not None, relu)
     tile, parts = tile_and_parts(M, N, K, driver().processors)
     aligned = all(map(_has_fours, (a, b, out)))
     run = _product(tile, not trans_a, bool(trans_b), aligned)
@@ -177,7 +195,22 @@ def gemm(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
     apart = empty((parts, M, N))
     run[blocks](a, b, None, None, apart, M, N, K, _pitch(a), _pitch(b), N, 0, terms, M * N, 1.0,
                 0.0, 0, 0, 0)
-    _added_up[grid](apart, bias, gate, out, parts, M, N, _pitch(out), _pitch(gate), *last)
+    _added_up[_grid(out)](apart, bias, gate, out, parts, M, N, _pitch(out), _pitch(gate), *last)
+
+
+def _by_library(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
+    """ReLU and gate come afterwards, by a kernel here: the library may think otherwise of NaN."""
+    M, N = out.shape
+    multiply = prepared(Problem.of(a, b, out, trans_a, trans_b, bias))
+    multiply(a, b, bias, out, alpha, beta)
+    if relu or gate is not None:
+        _added_up[_grid(out)](out, None, gate, out, 1, M, N, N, _pitch(gate), 1.0, 0.0, 0,
+                              gate is not None, relu)
+
+
+def _grid(out):
+    M, N = out.shape
+    return blocks_for(N), min(M, 32768)
 
 
 # ---- sums of columns ----
