@@ -22,13 +22,14 @@ from typing import Any
 from ..errors import DeviceError
 from ._array import Array, asarray, empty, to_device, zeros
 from ._driver import driver as _start
+from ._feed import Feed
 from ._graph import Replay
 from ._memory import Statistics
 from ._memory import release as empty_cache
 from ._memory import statistics as memory
 from ._precision import allow_tf32, tf32_allowed
 
-__all__ = ["Array", "Replay", "Statistics", "allow_tf32", "asarray", "describe", "empty",
+__all__ = ["Array", "Feed", "Replay", "Statistics", "allow_tf32", "asarray", "describe", "empty",
            "empty_cache", "is_available", "is_simulated", "memory", "seconds", "synchronize",
            "tf32_allowed", "to_device", "to_host", "why_not", "zeros"]
 
