@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from ._driver import driver
-from ._launch import keep, kept_in
+from ._graph import Replay
+from ._launch import digest_of_sources, keep, kept_in
 
 _ROUNDS, _CALLS = 5, 3
 
@@ -34,14 +35,13 @@ def is_faster(case: str, one: Callable[[], None], other: Callable[[], None]) -> 
 
 
 def seconds(call: Callable[[], None]) -> float:
-    """That the device takes for a call: the median of a few rounds."""
-    device = driver()
-    call()
-    times = []
+    """That the device takes for a call, whatever the host takes: the median of a few rounds."""
+    device, graph, calls, times = driver(), Replay(), [call] * _CALLS, []
+    for _ in range(2):                  # made, then captured
+        graph.run(calls)
     for _ in range(_ROUNDS):
         begin = device.mark()
-        for _ in range(_CALLS):
-            call()
+        graph.run(calls)
         times.append(device.seconds(begin, device.mark()))
     return statistics.median(times) / _CALLS
 
@@ -57,4 +57,4 @@ def _known() -> dict[str, bool]:
 def _path() -> Path:
     device = driver()
     name = "".join(c if c.isalnum() else "-" for c in f"{device.name}-{device.driver_version}")
-    return kept_in() / f"faster-{name}.json"
+    return kept_in() / f"faster-{name}-{digest_of_sources()[:8]}.json"

@@ -32,8 +32,7 @@ _TRANSA, _TRANSB, _EPILOGUE, _BIAS_POINTER = 3, 4, 7, 8     # CUBLASLT_MATMUL_DE
 _BATCH_COUNT, _BATCH_STEP = 5, 6                            # CUBLASLT_MATRIX_LAYOUT_…
 _WORKSPACE, _ALIGNMENTS = 1, (5, 6, 7, 8)                   # CUBLASLT_MATMUL_PREF_…
 _WITH_BIAS = 4                                              # CUBLASLT_EPILOGUE_BIAS
-MOST_WORKSPACE = 32 << 20                                   # bytes
-
+_MOST_WORKSPACE = 32 << 20                                  # bytes
 
 Compute = Callable[[Array], None]
 
@@ -160,7 +159,7 @@ class Prepared:
         """What the library thinks to be fastest, or None where there is nothing."""
         library, found, count = self._library, _Found(), c_int()
         wishes = library.made("MatmulPreferenceCreate")
-        library.set("MatmulPreference", wishes, _WORKSPACE, c_uint64(MOST_WORKSPACE))
+        library.set("MatmulPreference", wishes, _WORKSPACE, c_uint64(_MOST_WORKSPACE))
         for attribute, alignment in zip(_ALIGNMENTS, alignments, strict=True):
             library.set("MatmulPreference", wishes, attribute, c_uint32(alignment))
         try:

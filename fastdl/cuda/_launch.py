@@ -101,12 +101,12 @@ class Kernel:
     def _digest(self, capability: tuple[int, int]) -> str:
         source = inspect.getsourcefile(self.function) or ""
         about = repr((self.function.__qualname__, self.types, self.threads, self.blocks,
-                      self.constants, capability, _compat.version(), _sources()))
+                      self.constants, capability, _compat.version(), digest_of_sources()))
         return hashlib.sha256(Path(source).read_bytes() + about.encode()).hexdigest()[:24]
 
 
 @cache
-def _sources() -> str:
+def digest_of_sources() -> str:
     """Of what kernels share."""
     here = Path(__file__).parent
     shared = [here / name for name in ("_compat.py", "_launch.py", "_device.py", "_elementwise.py",

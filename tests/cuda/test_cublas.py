@@ -4,6 +4,7 @@ It multiplies what lies in the simulator's memory, column by column, as cublasLt
 """
 
 import ctypes
+import itertools
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def installed(monkeypatch, tmp_path):
     def use(library, is_faster=True):
         forget()
         monkeypatch.setattr(_compat, "load_library", lambda name: library)
-        times = iter([1.0, 2.0] * 50 if is_faster else [2.0, 1.0] * 50)
+        times = itertools.cycle([1, 2] if is_faster else [2, 1])
         monkeypatch.setattr(_choice, "seconds", lambda call: (call(), next(times))[1])
         return library
 
@@ -198,6 +199,15 @@ def test_ours_where_it_is_slower(rng, installed, tmp_path):
     library = installed(Library())
     fd.ops.gemm(a, b)
     assert len(library.calls) == 2
+
+
+def test_seconds(device):
+    """Only replayed calls are timed."""
+    from fastdl.cuda import _choice
+
+    calls, x = [], device.zeros((8,))
+    assert _choice.seconds(lambda: (calls.append(1), x.fill(0))) > 0
+    assert len(calls) == 6
 
 
 def test_nothing_is_measured_inside_of_a_graph(rng, installed, device):
