@@ -13,6 +13,7 @@ not done yet; the last lines say what that is, and the table of goals (`gpu_goal
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -128,17 +129,21 @@ class Bench:
         self.save()
         print(line_of(row, self.limits), flush=True)
 
-    def precision(self, tf32: bool) -> Any:
-        """A context in which all may use TF32, or nobody."""
-        import contextlib
+    @contextlib.contextmanager
+    def precision(self, tf32: bool) -> Iterator[None]:
+        """Inside, all may use TF32, or nobody; outside nobody may."""
+        self._allow(tf32)
+        try:
+            yield
+        finally:
+            self._allow(False)
 
+    def _allow(self, tf32: bool) -> None:
         self.fd.cuda.allow_tf32(tf32)
-        if self.torch is None:
-            return contextlib.nullcontext()
-        backends = self.torch.backends
-        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = tf32
-        backends.cudnn.benchmark = True
-        return contextlib.nullcontext()
+        if self.torch is not None:
+            backends = self.torch.backends
+            backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = tf32
+            backends.cudnn.benchmark = True
 
     # ---- the run ----
 
