@@ -30,9 +30,11 @@ import numpy as np
 from . import gpu_goals, gpu_peers
 
 ROUNDS, BLOCK = 7, 0.004            # of each member; seconds of device time in a round, about
+TF32_ERROR = 3e-3                   # as a part of the largest value; a factor's is up to 5e-4
 Call = Callable[..., Any]
 PEERS = ("PyTorch", "PyTorch TF32", "PyTorch graph", "PyTorch graph TF32", "PyTorch compiled",
          "CuPy im2col")
+OWN = ("kernel", "cuBLASLt", "kernel TF32", "cuBLASLt TF32")        # what dispatch chooses from
 COMPILER_SECONDS = 75               # that torch.compile may take for a network
 
 
@@ -55,6 +57,7 @@ class Bench:
                       "numba-cuda": version("numba-cuda"), "absent": self.absent,
                       **{m.__name__: m.__version__ for m in (self.torch, self.cupy) if m}}
         self.limits: dict[str, float] = {}
+        self._allow(False)
 
     def _peer(self, name: str) -> Any:
         try:
@@ -100,8 +103,9 @@ class Bench:
         """Time everybody in turns; add a row and show it."""
         times, seconds = {}, {name: [] for name in calls}
         if self.simulated:              # its times say nothing
-            for call in calls.values():
-                call()
+            for name, call in calls.items():
+                with self.precision("TF32" in name):
+                    call()
             self.rows.append({"part": part, "case": case, "error": error})
             print(f"{part:7} {case}: right, but for {error:.1g}", flush=True)
             return
@@ -131,7 +135,7 @@ class Bench:
 
     @contextlib.contextmanager
     def precision(self, tf32: bool) -> Iterator[None]:
-        """Inside, all may use TF32, or nobody; outside nobody may."""
+        """A context in which all may use TF32, or nobody; outside of all of them nobody may."""
         self._allow(tf32)
         try:
             yield
@@ -140,7 +144,7 @@ class Bench:
 
     def _allow(self, tf32: bool) -> None:
         self.fd.cuda.allow_tf32(tf32)
-        if self.torch is not None:
+        if self.torch:
             backends = self.torch.backends
             backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = tf32
             backends.cudnn.benchmark = True
@@ -196,25 +200,21 @@ def limits(bench: Bench) -> Iterator[None]:
     bench.limits["bytes/s"] = 2 * source.nbytes / copy
     size = 4096
     (a, b), tensors = bench.both(bench.normal(size, size), bench.normal(size, size))
-    if tensors:
-        with bench.precision(False):
-            tensors[0] @ tensors[1]
-            times = [bench.event_seconds(lambda: tensors[0] @ tensors[1], 5, True)
-                     for _ in range(ROUNDS)]
-        bench.limits["flop/s"] = 2 * size**3 / statistics.median(times)
-        bench.facts["product by"] = "cuBLAS"
-    else:
-        bench.limits["flop/s"] = 2 * size**3 / median_of(lambda: fd.ops.gemm(a, b), bench)
-        bench.facts["product by"] = "fastdl"
+    for suffix in ("", " TF32"):
+        with bench.precision("TF32" in suffix):
+            seconds = (median_of(lambda: tensors[0] @ tensors[1], bench, True) if tensors
+                       else median_of(lambda: fd.ops.gemm(a, b), bench))
+        bench.limits["flop/s" + suffix] = 2 * size**3 / seconds
+    bench.facts["product by"] = "cuBLAS" if tensors else "fastdl"
     bench.save()
     print(", ".join(f"{value:.4g} {name}" for name, value in bench.limits.items()), flush=True)
     yield
 
 
-def median_of(call: Call, bench: Bench) -> float:
-    """Seconds of one of ours."""
+def median_of(call: Call, bench: Bench, peer: bool = False) -> float:
+    """Seconds of a call."""
     call()
-    return statistics.median(bench.event_seconds(call, 5, False) for _ in range(ROUNDS))
+    return statistics.median(bench.event_seconds(call, 5, peer) for _ in range(ROUNDS))
 
 
 def memory(bench: Bench) -> Iterator[None]:
@@ -313,15 +313,46 @@ def gemm(bench: Bench) -> Iterator[None]:
 
 
 def _product(bench: Bench, M: int, K: int, N: int) -> None:
+    from fastdl._kernels.gemm import _cuda
+
     a, b = bench.normal(M, K), bench.normal(K, N)
     (da, db), tensors = bench.both(a, b)
-    rows = slice(0, 64)
-    error = bench.check(f"{M}x{K}x{N}", bench.fd.ops.gemm(da, db)[rows],
-                        a[rows].astype(float) @ b, 1e-5)
-    calls: dict[str, Call] = {"fastdl": lambda: bench.fd.ops.gemm(da, db)}
+    case, rows = f"{M} x {K} x {N}", slice(0, 64)
+    exact = a[rows].astype(float) @ b
+    out = bench.fd.cuda.empty((M, N))
+
+    def by_kernel() -> None:
+        _cuda.in_tiles(da, db, None, None, out, False, False, 1.0, 0.0, False)
+
+    def by_library() -> None:
+        _cuda.by_library(da, db, None, None, out, False, False, 1.0, 0.0, False)
+
+    calls: dict[str, Call] = {"fastdl": lambda: bench.fd.ops.gemm(da, db), "kernel": by_kernel}
+    if _cuda.library():
+        calls["cuBLASLt"] = by_library
+    error = bench.check(case, calls["fastdl"]()[rows], exact, 1e-5)
+    with bench.precision(True):
+        rough = bench.check(f"{case} TF32", calls["fastdl"]()[rows], exact, TF32_ERROR)
+    calls |= {f"{name} TF32": call for name, call in calls.items()}
     if tensors:
         calls |= dict.fromkeys(("PyTorch", "PyTorch TF32"), lambda: tensors[0] @ tensors[1])
-    bench.measure("gemm", f"{M} x {K} x {N}", calls, flops=2.0 * M * N * K, error=error)
+    flops = 2.0 * M * N * K
+    bench.measure("gemm", case, calls, flops=flops, error=error, note=f"TF32: error {rough:.1g}")
+    # Once more as graphs, in which nobody waits for the host: so the two are told apart.
+    ours = {}
+    for name, call in calls.items():
+        if "PyTorch" not in name:
+            with bench.precision("TF32" in name):
+                ours[name] = _replayed(bench, call)
+    bench.measure("dispatch", f"{case}, replayed", ours, flops=flops, error=error)
+
+
+def _replayed(bench: Bench, call: Call) -> Call:
+    """The call as a graph."""
+    graph = bench.fd.cuda.Replay()
+    for _ in range(2):
+        graph.run([call])
+    return lambda: graph.run([call])
 
 
 def conv(bench: Bench) -> Iterator[None]:
@@ -354,7 +385,9 @@ def _passes(bench: Bench, shape: Any) -> Iterator[None]:
             else:
                 expected = _on_host(bench, name, x, w, dy, window)
         error = bench.check(f"{name} {shape}", call(), expected, 1e-4)
-        calls, notes = {"fastdl": call}, []
+        with bench.precision(True):
+            rough = bench.check(f"{name} {shape} TF32", call(), expected, TF32_ERROR)
+        calls, notes = {"fastdl": call, "fastdl TF32": call}, [f"TF32: error {rough:.1g}"]
         for peer in ("PyTorch", "PyTorch TF32") if tensors else ():
             found, about = gpu_peers.fastest(bench, peer, gpu_peers.in_layouts(theirs[name]))
             calls |= found
@@ -496,27 +529,39 @@ def line_of(row: dict[str, Any], limits: dict[str, float]) -> str:
 
 
 def table(bench: Bench) -> str:
-    """All rows in Markdown, with what they were measured on."""
+    """All rows in Markdown, those in TF32 apart, with what they were measured on."""
     facts = ", ".join(f"{key} {value}" for key, value in bench.facts.items() if value)
     if bench.simulated:
         return f"{facts}: {len(bench.rows)} cases are right; nothing was measured.\n"
     limit = "; ".join(f"{value:.4g} {name}" for name, value in bench.limits.items())
-    lines = [facts, "", f"Limits of this run: {limit}. Ratios above 1: fastdl is faster.", "",
-             "| | µs | GFLOP/s | GB/s | of the limit | " + " | ".join(PEERS) + " | error |",
-             "| --- |" + " --- |" * (5 + len(PEERS))]
-    for row in bench.rows:
-        ours = row["seconds"]["fastdl"]
+    lines = [facts, "", f"Limits of this run: {limit}. Ratios above 1: fastdl is faster."]
+    for title, suffix in (("", ""), ("In TF32:", " TF32")):
+        rows = [row for row in bench.rows if "fastdl" + suffix in row["seconds"]]
+        if rows:
+            lines += ["", title, ""] if title else [""]
+            lines += _lines(rows, bench.limits, suffix)
+    return "\n".join(lines) + "\n"
+
+
+def _lines(rows: list[dict[str, Any]], limits: dict[str, float], suffix: str) -> list[str]:
+    """A table of rows, of the members whose names end so."""
+    peers = [peer for peer in (*OWN, *PEERS) if ("TF32" in peer) == ("TF32" in suffix)]
+    lines = ["| | µs | GFLOP/s | GB/s | of the limit | " + " | ".join(peers) + " | error |",
+             "| --- |" + " --- |" * (5 + len(peers))]
+    for row in rows:
+        seconds = row["seconds"]
+        ours = seconds["fastdl" + suffix]
         rates = [row[what] / ours for what in ("flops", "bytes")]
-        parts = [rate / bench.limits[name] for rate, name in zip(rates, ("flop/s", "bytes/s"),
-                                                                 strict=True)
-                 if rate and bench.limits.get(name)]
-        ratios = [f"{row['seconds'][peer] / ours:.2f}" if peer in row["seconds"] else ""
-                  for peer in PEERS]
+        parts = [rate / limits[name] for rate, name in zip(rates, ("flop/s" + suffix, "bytes/s"),
+                                                           strict=True)
+                 if rate and limits.get(name)]
+        ratios = [f"{seconds[peer] / ours:.2f}" if peer in seconds else "" for peer in peers]
         cells = [row["case"], f"{1e6 * ours:.1f}", *(f"{rate * 1e-9:.0f}" if rate else ""
                                                      for rate in rates),
-                 f"{max(parts):.0%}" if parts else "", *ratios, f"{row['error']:.1g}"]
+                 f"{max(parts):.0%}" if parts else "", *ratios,
+                 "" if suffix else f"{row['error']:.1g}"]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def plot(bench: Bench, path: str) -> None:

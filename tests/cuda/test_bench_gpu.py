@@ -27,7 +27,8 @@ def test_checks(gpu, tmp_path, capsys):
                      "-o", str(table)]) == 0
     assert "nothing was measured" in table.read_text()
     found = json.loads((tmp_path / "gpu.json").read_text())
-    assert {row["part"] for row in found["rows"]} == {"gemm", "memory", "steps", "course"}
+    assert {row["part"] for row in found["rows"]} == {"gemm", "dispatch", "memory", "steps",
+                                                      "course"}
     assert not any("seconds" in row for row in found["rows"])
     assert found["skipped"] == ["MLP, batch 3, beside torch.compile: without PyTorch"]
 
@@ -55,9 +56,16 @@ def test_what_is_said_of_measured_rows(gpu):
     assert "1000.0 µs" in text
     assert "50.0% of the product's" in text
     assert "0.50 x as fast" in text
-    bench = type("Bench", (), {"facts": {"device": "A GPU"}, "limits": {"flop/s": 4e12},
-                               "rows": [row], "simulated": False})
-    assert "| M | 1000.0 | 2000 |  | 50% | 0.50 |" in gpu.table(bench)
+    bench = type("Bench", (), {
+        "facts": {"device": "A GPU"}, "limits": {"flop/s": 4e12, "flop/s TF32": 40e12},
+        "rows": [row], "simulated": False})
+    float32 = "| M | 1000.0 | 2000 |  | 50% |  |  | 0.50 |"
+    assert float32 in gpu.table(bench)
+    assert "In TF32" not in gpu.table(bench)
+    row["seconds"] |= {"fastdl TF32": 1e-4, "kernel TF32": 2e-4, "PyTorch TF32": 5e-5}
+    above, _, below = gpu.table(bench).partition("In TF32:")
+    assert float32 in above
+    assert "| M | 100.0 | 20000 |  | 50% | 2.00 |  | 0.50 |" in below
 
 
 # ---- goals, of invented figures ----
@@ -73,8 +81,10 @@ def test_goals(gpu):
     rows = [
         row("memory", "ReLU", 8e8, fastdl=1e-3, PyTorch=1.5e-3),
         row("memory", "Adam", 6e8, fastdl=1e-3, PyTorch=9e-4),
-        row("gemm", "1024 x 1024 x 1024", fastdl=1.0, PyTorch=0.1),
-        row("gemm", "4096 x 4096 x 4096", fastdl=1.0, PyTorch=0.75),
+        row("gemm", "1024 x 1024 x 1024", fastdl=1.0, kernel=1.0, PyTorch=0.1),
+        row("gemm", "4096 x 4096 x 4096", fastdl=0.5, kernel=1.0, PyTorch=0.75),
+        row("dispatch", "a", fastdl=1.0, kernel=1.0, cuBLASLt=1.5, fastdl_TF32=1.0,
+            kernel_TF32=0.9, cuBLASLt_TF32=1.5),
         row("conv", "a", fastdl=1.0, PyTorch=0.2, PyTorch_TF32=0.1),
         row("conv", "b", fastdl=1.0, PyTorch=5.0, fastdl_TF32=0.5, PyTorch_TF32=0.2),
         row("steps", "MLP, batch 100", fastdl=1.0, PyTorch=4.0, PyTorch_graph=1.2),
@@ -89,6 +99,8 @@ def test_goals(gpu):
         ["0.8", "0.60 (least: Adam, 0.60)", "2", "no"],
         ["1", "0.90 (least: Adam, 0.90)", "2", "no"],
         ["0.7", "0.75", "1", "yes"],
+        ["0.95", "1.00", "1", "yes"],
+        ["0.95", "0.90", "1", "no"],
         ["0.6", "1.00 (least: a, 0.20)", "2", "yes"],       # the root of 0.2 times 5
         ["0.5", "0.40", "1", "no"],
         ["3", "2.50 (least: DeepConvNet, batch 100, 2.50)", "2", "no"],

@@ -165,21 +165,22 @@ def gemm(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
                            _pitch(gate), alpha, beta, bias is not None, gate is not None, relu)
         return
 
-    def in_tiles(out):
-        _in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu)
+    def tiles(out):
+        in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu)
 
-    def by_library(out):
-        _by_library(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu)
+    def cublas(out):
+        by_library(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu)
 
-    compute = in_tiles
+    compute = tiles
     if library() and out.flags.c_contiguous and are_apart(out, gate):
         operation = f"gemm beta={beta != 0} gate={gate is not None} relu={bool(relu)}"
-        compute = faster(Problem.of(a, b, out, trans_a, trans_b, bias), operation, out, by_library,
-                         in_tiles)
+        compute = faster(Problem.of(a, b, out, trans_a, trans_b, bias), operation, out, cublas,
+                         tiles)
     compute(out)
 
 
-def _in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
+def in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
+    """The product by the kernels here."""
     M, N = out.shape
     K = a.shape[0] if trans_a else a.shape[1]
     last = (alpha, beta, bias is not None, gate is not None, relu)
@@ -198,8 +199,11 @@ def _in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
     _added_up[_grid(out)](apart, bias, gate, out, parts, M, N, _pitch(out), _pitch(gate), *last)
 
 
-def _by_library(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
-    """ReLU and gate come afterwards, by a kernel here: the library may think otherwise of NaN."""
+def by_library(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
+    """The product by cuBLASLt.
+
+    ReLU and gate come afterwards, by a kernel here: the library may think otherwise of NaN.
+    """
     M, N = out.shape
     multiply = prepared(Problem.of(a, b, out, trans_a, trans_b, bias))
     multiply(a, b, bias, out, alpha, beta)
