@@ -72,9 +72,13 @@ def synchronize() -> None:
 
 
 def describe() -> dict[str, str]:
-    """The device: its name, compute capability, multiprocessors, memory, and the driver."""
+    """The device: its name, compute capability, multiprocessors, memory; the driver, cuBLASLt."""
     device = _start()
+    from ._cublas import library
+
+    blas = library()
     _, total = device.memory()
     return {"device": device.name, "compute capability": "{}.{}".format(*device.capability),
             "multiprocessors": str(device.processors), "memory": f"{total / 1e9:.1f} GB",
-            "driver for CUDA": device.driver_version}
+            "driver for CUDA": device.driver_version,
+            "cuBLASLt": blas.version if blas else "absent"}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from ..errors import DeviceMemoryError
 from ._driver import driver
 from ._graph import Replay
 from ._launch import digest_of_sources, keep, kept_in
@@ -19,7 +20,9 @@ _ROUNDS, _CALLS = 5, 3
 
 
 def is_faster(case: str, one: Callable[[], None], other: Callable[[], None]) -> bool:
-    """Whether `one` is faster than `other`; not where it is unknown while a graph is captured.
+    """Whether `one` is faster than `other`; not where that cannot be measured now.
+
+    It cannot while a graph is captured.
 
     Parameters
     ----------
@@ -29,7 +32,10 @@ def is_faster(case: str, one: Callable[[], None], other: Callable[[], None]) -> 
     if case not in known:
         if driver().capturing:
             return False
-        known[case] = seconds(one) < seconds(other)
+        try:
+            known[case] = seconds(one) < seconds(other)
+        except DeviceMemoryError:       # there is none left to find out; it may be another time
+            return False
         keep(_path(), json.dumps(known, indent=0, sort_keys=True))
     return known[case]
 

@@ -109,6 +109,9 @@ class CublasLt:
         for name, parameters in _PARAMETERS.items():
             getattr(functions, f"cublasLt{name}").argtypes = parameters
         functions.cublasLtGetStatusName.restype = ctypes.c_char_p
+        functions.cublasLtGetVersion.restype = c_size_t
+        number = functions.cublasLtGetVersion()
+        self.version = f"{number // 10000}.{number // 100 % 100}.{number % 100}"
         self.handle = self.made("Create")
 
     def call(self, name: str, *arguments: Any) -> None:

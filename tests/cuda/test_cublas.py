@@ -36,6 +36,9 @@ class Library:
     def _GetStatusName(self, status):
         return f"CUBLAS_STATUS_{status}".encode()
 
+    def _GetVersion(self):
+        return 130002
+
     def _make(self, target, *numbers):
         handle = len(self.things) + 1
         self.things[handle] = {"numbers": numbers}
@@ -208,6 +211,30 @@ def test_seconds(device):
     calls, x = [], device.zeros((8,))
     assert _choice.seconds(lambda: (calls.append(1), x.fill(0))) > 0
     assert len(calls) == 6
+
+
+def test_no_memory_to_measure(rng, installed, device, monkeypatch):
+    from fastdl.cuda import _choice
+
+    library = installed(Library())
+    a, b = (device.to_device(normal(rng, 4, 4)) for _ in range(2))
+
+    def full(call):
+        raise fd.errors.DeviceMemoryError("cuda: full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_choice, "seconds", full)
+        fd.ops.gemm(a, b)
+    assert not library.calls
+    fd.ops.gemm(a, b)
+    assert library.calls
+
+
+def test_described(installed, device):
+    installed(Library())
+    assert device.describe()["cuBLASLt"] == "13.0.2"
+    installed(None)
+    assert device.describe()["cuBLASLt"] == "absent"
 
 
 def test_nothing_is_measured_inside_of_a_graph(rng, installed, device):

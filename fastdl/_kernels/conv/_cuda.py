@@ -13,6 +13,8 @@ fastdl/cuda/_tile.py gathers it from the image while it brings tiles into shared
 The first two are one kernel: a term is a tap and a channel, all channels of a tap in a row, and
 filters are copied into that order first. Forward, tap kh of output oh reads row oh SH - PH + kh DH;
 backward, row h was reached from (h + PH - kh DH) / SH, where that is whole.
+
+For 1x1 convolutions nothing need be gathered: they are left to cuBLASLt where it is faster.
 """
 
 from functools import cache

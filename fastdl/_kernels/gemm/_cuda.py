@@ -2,7 +2,8 @@
 
 `_plain` is the product as one would write it down, a thread for each element. `_product` makes
 tiles of it (fastdl/cuda/_tile.py): of either factor, fours come along the terms of the sum or along
-rows or columns of the result, whichever lies together in memory.
+rows or columns of the result, whichever lies together in memory. Where cuBLASLt is installed and
+faster, it makes the product (fastdl/cuda/_cublas.py).
 """
 
 from functools import cache
