@@ -305,7 +305,7 @@ def _adam(bench: Bench) -> Iterator[None]:
 
 def gemm(bench: Bench) -> Iterator[None]:
     """Products: square ones, and those of dense layers."""
-    shapes = [(20, 24, 33)] if bench.simulated else [
+    shapes = [(12, 9, 13)] if bench.simulated else [
         (4096, 4096, 4096), (1024, 1024, 1024), (100, 784, 100), (100, 4320, 100),
         (64, 512, 1000), (8192, 512, 512)]
     for M, K, N in shapes:
@@ -438,18 +438,19 @@ def steps(bench: Bench) -> Iterator[None]:
     networks = _networks(bench)
     for network in networks:
         batch, notes = _batch(bench, network), []
-        calls, error = _ours(bench, network, *batch)
-        if network is networks[-1]:
-            with bench.precision(True):
-                calls["fastdl TF32"] = _ours(bench, network, *batch)[0]["fastdl"]
-        if bench.torch:
-            theirs = gpu_peers.Steps(bench, network, *batch)
-            for tf32 in (False, True):
+        theirs = gpu_peers.Steps(bench, network, *batch) if bench.torch else None
+        calls: dict[str, Call] = {}
+        errors = []
+        for tf32 in (False, True) if network is networks[-1] else (False,):
+            with bench.precision(tf32):
+                calls["fastdl" + " TF32" * tf32], error = _ours(bench, network, *batch)
+            errors.append(error)
+            if theirs is not None:
                 found, about = theirs.members(tf32)
                 calls |= found
                 notes.append(about)
-        yield bench.measure("steps", f"{network.title}, batch {network.batch}", calls, error=error,
-                            note="; ".join(filter(None, notes)))
+        yield bench.measure("steps", f"{network.title}, batch {network.batch}", calls,
+                            error=errors[0], note="; ".join(filter(None, notes)))
 
 
 def torch_compile(bench: Bench) -> Iterator[None]:
@@ -462,13 +463,12 @@ def torch_compile(bench: Bench) -> Iterator[None]:
             bench.skip(what, f"it may take {COMPILER_SECONDS} s, and {bench.left():.0f} are left")
         else:
             batch = _batch(bench, network)
-            calls, error = _ours(bench, network, *batch)
+            step, error = _ours(bench, network, *batch)
             found, _ = gpu_peers.Steps(bench, network, *batch).compiled()
-            yield bench.measure("steps", what, calls | found, error=error)
+            yield bench.measure("steps", what, {"fastdl": step, **found}, error=error)
 
 
-def _ours(bench: Bench, network: Any, x: np.ndarray,
-          t: np.ndarray) -> tuple[dict[str, Call], float]:
+def _ours(bench: Bench, network: Any, x: np.ndarray, t: np.ndarray) -> tuple[Call, float]:
     fd, losses = bench.fd, []
     for device in ("cpu", "cuda") if network.size < 100 else ("cuda",):
         fd.seed(0)
@@ -488,7 +488,7 @@ def _ours(bench: Bench, network: Any, x: np.ndarray,
         plan.run()
         trainer._update(plan)
 
-    return {"fastdl": step}, error
+    return step, error
 
 
 def course(bench: Bench) -> Iterator[None]:
@@ -505,7 +505,8 @@ def course(bench: Bench) -> Iterator[None]:
     if cupy:
         calls["CuPy im2col"] = by_course = gpu_peers.course_convolution(cupy, x, w)
         bench.check("the course on CuPy", cupy.asnumpy(by_course()[0]), exact, 1e-5)
-    yield bench.measure("course", f"{x.shape}, {w.shape}, there and back", calls, error=error)
+    yield bench.measure("course", f"convolution {x.shape}, {w.shape}, there and back", calls,
+                        error=error)
 
 
 PARTS = {part.__name__: part for part in (compiled, limits, gemm, memory, steps, course, conv,
@@ -513,6 +514,11 @@ PARTS = {part.__name__: part for part in (compiled, limits, gemm, memory, steps,
 
 
 # ---- what is said ----
+
+def ours_beside(member: str, seconds: dict[str, float]) -> float:
+    """Our seconds at the precision of another member, if there are any."""
+    return seconds["fastdl TF32" if "TF32" in member and "fastdl TF32" in seconds else "fastdl"]
+
 
 def line_of(row: dict[str, Any], limits: dict[str, float]) -> str:
     """A row in words."""
@@ -523,7 +529,8 @@ def line_of(row: dict[str, Any], limits: dict[str, float]) -> str:
         texts.append(f"{row['flops'] / ours / limits['flop/s']:6.1%} of the product's")
     if row["bytes"] and limits.get("bytes/s"):
         texts.append(f"{row['bytes'] / ours / limits['bytes/s']:6.1%} of the copy's")
-    texts += [f"{name} {1e6 * value:.1f} µs (ours is {value / ours:.2f} x as fast)"
+    texts += [f"{name} {1e6 * value:.1f} µs" + (
+        f" (ours is {value / ours_beside(name, seconds):.2f} x as fast)" if name in PEERS else "")
               for name, value in seconds.items() if name != "fastdl"]
     return "; ".join([*texts, row["note"]] if row["note"] else texts)
 
@@ -565,16 +572,17 @@ def _lines(rows: list[dict[str, Any]], limits: dict[str, float], suffix: str) ->
 
 
 def plot(bench: Bench, path: str) -> None:
-    """A bar for each case and peer: how many times as fast as the peer ours is."""
+    """A point for each case and peer: how many times as fast as the peer ours is."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in bench.rows if len(row.get("seconds", ())) > 1]
-    figure = Figure(figsize=(8, 1 + 0.2 * max(len(rows), 1)), layout="constrained")
+    rows = [row for row in bench.rows if not set(PEERS).isdisjoint(row.get("seconds", ()))]
+    figure = Figure(figsize=(8, 2 + 0.2 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for peer in PEERS:
-        places = [i for i, row in enumerate(rows) if peer in row["seconds"]]
-        axes.plot([rows[i]["seconds"][peer] / rows[i]["seconds"]["fastdl"] for i in places], places,
-                  "o", label=peer)
+        ratios = {i: row["seconds"][peer] / ours_beside(peer, row["seconds"])
+                  for i, row in enumerate(rows) if peer in row["seconds"]}
+        if ratios:
+            axes.plot(list(ratios.values()), list(ratios), "o", label=peer)
     axes.axvline(1, color="gray")
     axes.set_yticks(range(len(rows)), [row["case"] for row in rows], fontsize=6)
     axes.set(xscale="log", xlabel="times as fast as the peer")

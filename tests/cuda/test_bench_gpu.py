@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,16 @@ def test_what_is_said_of_measured_rows(gpu):
     above, _, below = gpu.table(bench).partition("In TF32:")
     assert float32 in above
     assert "| M | 100.0 | 20000 |  | 50% | 2.00 |  | 0.50 |" in below
+
+
+def test_ratios_are_those_of_one_precision(gpu, tmp_path):
+    seconds = {"fastdl": 2.0, "fastdl TF32": 1.0, "PyTorch": 3.0, "PyTorch TF32": 4.0}
+    rows = [row("conv", "a", **seconds), row("dispatch", "b", fastdl=1.0, kernel=1.0)]
+    text = gpu.line_of(rows[0] | {"flops": 0, "note": ""}, {})
+    assert re.findall(r"(\w+( TF32)?) \d+\.0 µs \(ours is ([\d.]+) x", text) == [
+        ("PyTorch", "", "1.50"), ("PyTorch TF32", " TF32", "4.00")]
+    gpu.plot(type("Bench", (), {"rows": rows}), tmp_path / "ratios.png")
+    assert (tmp_path / "ratios.png").stat().st_size > 1000
 
 
 # ---- goals, of invented figures ----
