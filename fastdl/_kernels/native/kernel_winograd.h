@@ -117,46 +117,68 @@ FD_INLINE V K(ended)(const K(ending) *ending, V sum, ptrdiff_t at, ptrdiff_t cha
     return sum;
 }
 
-/* Along both axes, the columns first; `from` numbers become `to`. Of the channels from `first` on;
- * `ending` may be NULL. */
+/* The part of a tile that lies within the maps. */
+typedef struct {
+    fd_range rows, columns;
+} K(part);
+
+/* Along both axes, the columns first; `from` numbers become `to`. Of the channels from `first` on.
+ * What `inside` leaves out of the input is 0; what `stored` leaves out is not written. Each, and
+ * `ending`, may be NULL. */
 FD_INLINE void K(both_axes)(void (*line)(const V *, V *), int from, int to, const T *in,
-                            ptrdiff_t in_row, ptrdiff_t in_column, T *out, ptrdiff_t out_row,
-                            ptrdiff_t out_column, ptrdiff_t first, const K(ending) *ending)
+                            ptrdiff_t in_row, ptrdiff_t in_column, const K(part) *inside, T *out,
+                            ptrdiff_t out_row, ptrdiff_t out_column, const K(part) *stored,
+                            ptrdiff_t first, const K(ending) *ending)
 {
     in += first;
     out += first;
-    V half[K(POINTS)][K(POINTS)], a[K(POINTS)], b[K(POINTS)];
+    /* Aligned, since vectors that straddle two lines of the cache take twice as long. */
+    _Alignas(FD_VBYTES) V half[K(POINTS)][K(POINTS)];
+    V a[K(POINTS)], b[K(POINTS)];
 #pragma GCC unroll 1
     for (int j = 0; j < from; j++) {
+        int empty = inside && (j < inside->columns.begin || j >= inside->columns.end);
 #pragma GCC unroll 6
-        for (int i = 0; i < from; i++) a[i] = K(load)(in + i * in_row + j * in_column);
+        for (int i = 0; i < from; i++) {
+            a[i] = (V){0};
+            if (!empty && (!inside || (i >= inside->rows.begin && i < inside->rows.end)))
+                a[i] = K(load)(in + i * in_row + j * in_column);
+        }
         line(a, b);
 #pragma GCC unroll 6
         for (int i = 0; i < to; i++) half[i][j] = b[i];
     }
+    int rows = stored ? (int)stored->rows.end : to;
 #pragma GCC unroll 1
-    for (int i = 0; i < to; i++) {
+    for (int i = 0; i < rows; i++) {
         line(half[i], b);
 #pragma GCC unroll 6
         for (int j = 0; j < to; j++) {
             ptrdiff_t at = i * out_row + j * out_column;
+            if (stored && j >= stored->columns.end) break;
             K(store)(out + at, ending ? K(ended)(ending, b[j], at, first) : b[j]);
         }
     }
 }
 
 /* The transform of one tile, for some channels; the last vector overlaps the one before. */
-typedef void K(transform)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,
-                          ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels);
+typedef void K(transform)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column,
+                          const K(part) *inside, T *out, ptrdiff_t out_row, ptrdiff_t out_column,
+                          ptrdiff_t channels);
 
 #define DEFINE_TRANSFORM(name, which, from, to)                                                   \
-    static void K(name##_##which)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,     \
-                                  ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels)    \
+    static void K(name##_##which)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column,             \
+                                  const K(part) *inside, T *out, ptrdiff_t out_row,               \
+                                  ptrdiff_t out_column, ptrdiff_t channels)                       \
     {                                                                                             \
         for (ptrdiff_t c = 0; c < channels; c += VL) {                                            \
             ptrdiff_t first = FD_MAX(FD_MIN(c, channels - VL), 0);                                \
-            K(both_axes)(K(name##_line_##which), from, to, in, in_row, in_column, out, out_row,   \
-                         out_column, first, NULL);                                                \
+            if (inside)                                                                           \
+                K(both_axes)(K(name##_line_##which), from, to, in, in_row, in_column, inside,     \
+                             out, out_row, out_column, NULL, first, NULL);                        \
+            else                                                                                  \
+                K(both_axes)(K(name##_line_##which), from, to, in, in_row, in_column, NULL, out,  \
+                             out_row, out_column, NULL, first, NULL);                             \
         }                                                                                         \
     }
 DEFINE_TRANSFORM(input, 4, 4, 4)
@@ -171,12 +193,17 @@ DEFINE_TRANSFORM(output, 2_5, 6, 2)
 /* Of whole vectors of outputs, which are then finished and stored where they belong. */
 #define DEFINE_ENDING(which, from, to)                                                            \
     static void K(end_##which)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,        \
-                               ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels,       \
-                               const K(ending) *ending)                                           \
+                               ptrdiff_t out_row, ptrdiff_t out_column, const K(part) *stored,    \
+                               ptrdiff_t channels, const K(ending) *ending)                       \
     {                                                                                             \
-        for (ptrdiff_t c = 0; c < channels; c += VL)                                              \
-            K(both_axes)(K(output_line_##which), from, to, in, in_row, in_column, out, out_row,   \
-                         out_column, c, ending);                                                  \
+        for (ptrdiff_t c = 0; c < channels; c += VL) {                                            \
+            if (stored)                                                                           \
+                K(both_axes)(K(output_line_##which), from, to, in, in_row, in_column, NULL, out,  \
+                             out_row, out_column, stored, c, ending);                             \
+            else                                                                                  \
+                K(both_axes)(K(output_line_##which), from, to, in, in_row, in_column, NULL, out,  \
+                             out_row, out_column, NULL, c, ending);                               \
+        }                                                                                         \
     }
 DEFINE_ENDING(2_3, 4, 2)
 DEFINE_ENDING(4_3, 6, 4)
@@ -231,10 +258,17 @@ static fd_strip K(strip_of_cell)(const K(cell) *cell, ptrdiff_t reach, ptrdiff_t
                       .columns = cell->across * cell->m + reach};
 }
 
-/* Room that transform_cell needs to lay the cell out. */
+/* Whether the tiles of maps can be read where they lie. */
+static inline int K(tiles_lie_ready)(const K(maps) *maps, ptrdiff_t channels)
+{
+    return maps->channel == 1 && !maps->argmax && channels >= VL;
+}
+
+/* Room that transform_cell needs to lay the cell out, unless its tiles lie ready. */
 static ptrdiff_t K(room_of_cell)(const K(cell) *cell, ptrdiff_t reach, const K(maps) *maps,
                                  ptrdiff_t channels)
 {
+    if (K(tiles_lie_ready)(maps, channels)) return 0;
     fd_strip strip = K(strip_of_cell)(cell, reach, 0, 0);
     K(set_distances)(&strip, K(laid_pitch)(channels));
     return K(strip_size)(&strip) + K(strip_extra)(maps, channels);
@@ -248,19 +282,30 @@ static void K(transform_cell)(const K(maps) *maps, ptrdiff_t channels, const K(c
                               ptrdiff_t point)
 {
     fd_strip strip = K(strip_of_cell)(cell, reach, PH, PW);
+    ptrdiff_t m = cell->m, size = m + reach, pitch = K(odd_pitch)(channels);
+    int ready = K(tiles_lie_ready)(maps, channels);
     const T *in = room;
-    if (channels >= VL && K(lies_ready)(maps, &strip)) {
+    if (ready) {
+        strip.image = maps->image, strip.row = maps->row, strip.pixel = maps->pixel;
         in = K(at)(maps, cell->n, strip.first_row, strip.first_column, 0);
     } else {
         K(set_distances)(&strip, K(laid_pitch)(channels));
         K(lay_strip)(maps, cell->n, &strip, 0, channels, room);
     }
-    ptrdiff_t m = cell->m, pitch = K(odd_pitch)(channels);
     for (ptrdiff_t n = 0; n < cell->images; n++)
-        for (ptrdiff_t i = 0; i < cell->down; i++)
-            for (ptrdiff_t j = 0; j < cell->across; j++, out += pitch)
-                transform(in + n * strip.image + i * m * strip.row + j * m * strip.pixel,
-                          strip.row, strip.pixel, out, side * point, point, channels);
+        for (ptrdiff_t i = 0; i < cell->down * m; i += m)
+            for (ptrdiff_t j = 0; j < cell->across * m; j += m, out += pitch) {
+                K(part) inside = {fd_inside(size, 1, strip.first_row + i, maps->H),
+                                  fd_inside(size, 1, strip.first_column + j, maps->W)};
+                int whole = !ready || (inside.rows.end - inside.rows.begin == size
+                                        && inside.columns.end - inside.columns.begin == size);
+                const T *tile = in + n * strip.image + i * strip.row + j * strip.pixel;
+                if (ready)              /* the row of tiles below this one */
+                    for (ptrdiff_t row = size; row < size + m; row++)
+                        K(fetch)(tile + row * strip.row, m * strip.pixel);
+                transform(tile, strip.row, strip.pixel, whole ? NULL : &inside, out, side * point,
+                          point, channels);
+            }
 }
 
 /* ---- filters: [point][panel of oc][c][NR] ---- */
@@ -292,7 +337,8 @@ static void K(transform_filters)(const fd_winograd_args *args, fd_range panel)
                         g);
                 g += (size - 1) * width, step = -width;
             }
-            TRANSFORM(filter, args)(g, side * step, step, out, K(side)(args) * point, point, width);
+            TRANSFORM(filter, args)(g, side * step, step, NULL, out, K(side)(args) * point, point,
+                                    width);
         }
     }
 }
@@ -357,16 +403,18 @@ static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, co
                 fd_range some_w = {w, FD_MIN(w + m, columns.end - columns.begin)};
                 K(ask_for_pixels)(start, n, some_h, some_w, args->OC);
                 K(ask_for_pixels)(gate, n, some_h, some_w, args->OC);
-                if (args->OC % VL == 0 && some_h.end - h == m && some_w.end - w == m) {
+                if (args->OC % VL == 0) {
                     K(ending) ending = {args->b, start->at ? K(at)(start, n, h, w, 0) : NULL,
                                         gate->at ? K(at)(gate, n, h, w, 0) : NULL, args->relu};
+                    K(part) stored = {{0, some_h.end - h}, {0, some_w.end - w}};
+                    int whole = stored.rows.end == m && stored.columns.end == m;
                     TRANSFORM(end, args)(products, K(side)(args) * point, point,
                                          K(at)(target, n, h, w, 0), target->row, target->pixel,
-                                         args->OC, &ending);
+                                         whole ? NULL : &stored, args->OC, &ending);
                     continue;
                 }
-                TRANSFORM(output, args)(products, K(side)(args) * point, point, y, m * pitch, pitch,
-                                        fd_round_up(args->OC, VL));
+                TRANSFORM(output, args)(products, K(side)(args) * point, point, NULL, y, m * pitch,
+                                        pitch, fd_round_up(args->OC, VL));
                 for (ptrdiff_t i = some_h.begin; i < some_h.end; i++)
                     for (ptrdiff_t j = some_w.begin; j < some_w.end; j++)
                         K(finish)(y + ((i - h) * m + j - w) * pitch, args->b,

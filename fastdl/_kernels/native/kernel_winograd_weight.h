@@ -208,7 +208,7 @@ static void K(winograd_weight_store)(const void *p, ptrdiff_t begin, ptrdiff_t e
             for (ptrdiff_t i = 0; i < K(points)(args); i++)
                 K(add_parts)(args, K(sums_of)(args, i) + (first + c) * pitch);
             TRANSFORM(taps, args)(K(sums_of)(args, 0) + (first + c) * pitch,
-                                  K(side)(args) * point, point, taps + c * size * pitch,
+                                  K(side)(args) * point, point, NULL, taps + c * size * pitch,
                                   side * pitch, pitch, fd_round_up(OC, VL));
         }
         K(transpose)(taps, pitch, some * size, OC, (T *)args->dw + first * size, C * size);
