@@ -3,6 +3,7 @@
 cdef enum:
     CELL_TILES = 28         # transformed tiles, and the products, stay in a core's cache
     FAR_TILES = 112         # where the filters do not stay in any cache, they are read less often
+    CHUNK_BYTES = 3 << 17   # transformed tiles of x and dy stay beside their sums in a core's cache
     FAR_BYTES = 1 << 24     # transformed filters of more than that do not
 
 
@@ -20,7 +21,7 @@ cdef double winograd_cost(fd_conv_args *args, Py_ssize_t height, Py_ssize_t widt
     cdef Py_ssize_t C = args.window.C, OC = args.OC, points = points_of(m, args.window.KH)
     cdef double tiles = <double> args.window.N * ceil_div(height, m) * ceil_div(width, m)
     cdef bint far = not to_filters and are_far(points, C, OC)
-    return points * (tiles * (1.15 + 21. / C + 21. / OC) + (80 if far else 50))
+    return points * (tiles * (1.15 + 15. / C + 15. / OC) + (80 if far else 50))
 
 
 cdef inline Py_ssize_t points_of(Py_ssize_t m, Py_ssize_t taps) noexcept:
@@ -137,7 +138,7 @@ cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
     Few sums do, too, and each thread has its own; many are better visited less often, by all.
     """
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t points = points_of(job.m, job.taps), tiles, of_x, of_dy, of_sums
+    cdef Py_ssize_t points = points_of(job.m, job.taps), tiles, chunk, of_x, of_dy, of_sums
     cdef bint few
     job.all_cells = cut_cells(job, CELL_TILES, threads)
     of_sums = (points * (job.C + 1) + 1) * line_bytes(job.OC)
@@ -145,8 +146,12 @@ cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
     job.parts = min(threads, job.all_cells) if few else 1
     tiles = (job.together * ceil_div(ceil_div(job.OH, job.m), job.row_parts)
              * ceil_div(ceil_div(job.OW, job.m), job.column_parts))
-    job.cells = max(1, (128 if few else 256) // tiles)
-    if not few:
+    if few:     # at least so many that adding to the sums costs less than reading the tiles
+        chunk = max(CHUNK_BYTES // (points * (job.C + job.OC) * <Py_ssize_t> sizeof(float)),
+                    2 * (job.C + job.OC) // 3)
+        job.cells = max(1, (chunk + tiles // 2) // tiles)
+    else:
+        job.cells = max(1, 256 // tiles)
         job.cells = round_up(job.cells, threads)
     job.cells = min(job.cells, job.all_cells)
     of_x = points * (job.cells * tiles + 1) * line_bytes(job.C)
