@@ -3,7 +3,6 @@
 cdef enum:
     CELL_TILES = 28         # transformed tiles, and the products, stay in a core's cache
     FAR_TILES = 112         # where the filters do not stay in any cache, they are read less often
-    CHUNK_BYTES = 3 << 17   # transformed tiles of x and dy stay beside their sums in a core's cache
     FAR_BYTES = 1 << 24     # transformed filters of more than that do not
 
 
@@ -138,7 +137,7 @@ cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
     Few sums do, too, and each thread has its own; many are better visited less often, by all.
     """
     cdef int threads = threads_for(work)
-    cdef Py_ssize_t points = points_of(job.m, job.taps), tiles, chunk, of_x, of_dy, of_sums
+    cdef Py_ssize_t points = points_of(job.m, job.taps), tiles, of_x, of_dy, of_sums
     cdef bint few
     job.all_cells = cut_cells(job, CELL_TILES, threads)
     of_sums = (points * (job.C + 1) + 1) * line_bytes(job.OC)
@@ -146,12 +145,8 @@ cdef int winograd_backward_weight(fd_winograd_args *job, double work) except -1:
     job.parts = min(threads, job.all_cells) if few else 1
     tiles = (job.together * ceil_div(ceil_div(job.OH, job.m), job.row_parts)
              * ceil_div(ceil_div(job.OW, job.m), job.column_parts))
-    if few:     # at least so many that adding to the sums costs less than reading the tiles
-        chunk = max(CHUNK_BYTES // (points * (job.C + job.OC) * <Py_ssize_t> sizeof(float)),
-                    2 * (job.C + job.OC) // 3)
-        job.cells = max(1, (chunk + tiles // 2) // tiles)
-    else:
-        job.cells = max(1, 256 // tiles)
+    job.cells = max(1, (128 if few else 256) // tiles)
+    if not few:
         job.cells = round_up(job.cells, threads)
     job.cells = min(job.cells, job.all_cells)
     of_x = points * (job.cells * tiles + 1) * line_bytes(job.C)
