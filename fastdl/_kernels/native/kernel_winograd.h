@@ -253,7 +253,7 @@ static ptrdiff_t K(spread_size)(const fd_winograd_args *args, const K(cell) *cel
     return (cell->down * cell->m + reach) * (cell->across * cell->m + reach) * VL;
 }
 
-/* Spread the products of each tile, add up where they overlap, and store; the rest as store_tiles. */
+/* Spread the products of each tile, add up where they overlap, and store as store_tiles does. */
 static void K(spread_tiles)(const fd_winograd_args *args, const K(cell) *cell, const T *products,
                             T *sums, const K(maps) *target, const K(maps) *start,
                             const K(maps) *gate)
