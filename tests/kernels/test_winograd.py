@@ -22,6 +22,7 @@ SHAPES = {      # x, OC, padding
     "many channels": ((2, 33, 6, 5), 71, 1),
     "several cells": ((5, 17, 30, 27), 20, (1, 2)),
     "deep": ((3, 300, 14, 14), 40, 1),
+    "fewer outputs": ((9, 20, 4, 5), 37, 0),    # backward, tiles of dy are spread
 }
 
 
@@ -33,6 +34,13 @@ def _case(shape, OC, padding, r=3, seed=0):
     OH, OW = (n + 2 * p - r + 1 for n, p in zip(shape[2:], padding, strict=True))
     return (rng.standard_normal(shape), rng.standard_normal((OC, shape[1], r, r)),
             rng.standard_normal((shape[0], OC, OH, OW)), padding)
+
+
+def _by_the_algorithm(x, w, dy, padding, m):
+    """y, dx in both ways, dw."""
+    return (winograd.conv2d(x, w, padding, m), winograd.conv2d_backward_input(dy, w, padding, m),
+            winograd.conv2d_backward_input_spread(dy, w, padding, m, x.shape),
+            winograd.conv2d_backward_weight(dy, x, padding, m, w.shape[-1]))
 
 
 def _expected(x, w, dy, padding):
@@ -64,9 +72,9 @@ def test_matrices_convolve_one_line(m, r):
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_algorithm_is_the_definition(name, m, r):
     x, w, dy, padding = _case(*SHAPES[name], r)
-    actual = (winograd.conv2d(x, w, padding, m), winograd.conv2d_backward_input(dy, w, padding, m),
-              winograd.conv2d_backward_weight(dy, x, padding, m, r))
-    for result, expected in zip(actual, _expected(x, w, dy, padding), strict=True):
+    y, dx, dw = _expected(x, w, dy, padding)
+    actual = _by_the_algorithm(x, w, dy, padding, m)
+    for result, expected in zip(actual, (y, dx, dx, dw), strict=True):
         assert result.shape == expected.shape
         np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
@@ -110,9 +118,9 @@ def test_the_algorithm_in_float32_stays_within_the_bound(channels, m, r):
     single = [a.astype(np.float32) for a in (x, w, dy)]
     expected = _expected(*(a.astype(np.float64) for a in single), padding)
     x, w, dy = single
-    actual = (winograd.conv2d(x, w, padding, m), winograd.conv2d_backward_input(dy, w, padding, m),
-              winograd.conv2d_backward_weight(dy, x, padding, m, r))
-    for result, value, bound in zip(actual, expected, _bounds(m, x, w), strict=True):
+    actual = _by_the_algorithm(x, w, dy, padding, m)
+    of_both = [[a, b, b, c] for a, b, c in (expected, _bounds(m, x, w))]
+    for result, value, bound in zip(actual, *of_both, strict=True):
         assert result.dtype == np.float32
         assert _relative(result, value) < bound
 

@@ -189,12 +189,13 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
         pointwise_backward_input(&args, dtype)
         return
     m = winograd_tile(&args, dtype, algorithm, window.H, window.W, False)
-    if m:       # the forward pass from dy to dx, with turned filters
+    if m:
         job = winograd_args(&args, m)
-        job.C, job.H, job.W, job.PH = args.OC, window.OH, window.OW, window.KH - 1 - window.PH
-        job.OC, job.OH, job.OW, job.PW = window.C, window.H, window.W, window.KW - 1 - window.PW
-        job.x, job.w, job.y, job.turned = args.dy, args.w, args.dx, True
+        job.C, job.H, job.W = args.OC, window.OH, window.OW
+        job.OC, job.OH, job.OW = window.C, window.H, window.W
+        job.x, job.w, job.y = args.dy, args.w, args.dx
         job.residual, job.gate, job.argmax = args.residual, args.gate, args.argmax
+        look_backward(&job, window.PH, window.PW, threads)
         correlate_by_winograd(&job, work)
         return
     flatten(&args)

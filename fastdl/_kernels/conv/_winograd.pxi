@@ -20,7 +20,7 @@ cdef double winograd_cost(fd_conv_args *args, Py_ssize_t height, Py_ssize_t widt
     cdef Py_ssize_t C = args.window.C, OC = args.OC, points = points_of(m, args.window.KH)
     cdef double tiles = <double> args.window.N * ceil_div(height, m) * ceil_div(width, m)
     cdef bint far = not to_filters and are_far(points, C, OC)
-    return points * (tiles * (1.15 + 21. / C + 21. / OC) + (80 if far else 50))
+    return points * (tiles * (1.15 + 15. / C + 15. / OC) + (80 if far else 50))
 
 
 cdef inline Py_ssize_t points_of(Py_ssize_t m, Py_ssize_t taps) noexcept:
@@ -60,17 +60,43 @@ cdef fd_winograd_args winograd_args(fd_conv_args *args, Py_ssize_t m) noexcept:
     return job
 
 
+cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(fd_winograd_args *job) noexcept:
+    """Tiles down and across an image."""
+    if job.spread:
+        return ceil_div(job.H, job.m), ceil_div(job.W, job.m)
+    return ceil_div(job.OH, job.m), ceil_div(job.OW, job.m)
+
+
+cdef void look_backward(fd_winograd_args *job, Py_ssize_t PH, Py_ssize_t PW, int threads) noexcept:
+    """Go backward to the input of a pass with that padding, by the cheaper tiles.
+
+    Those of dy cost a little more each, since what they are spread over is added up; that is done
+    for a whole image at a time.
+    """
+    cdef Py_ssize_t down, across, reached
+    down, across = tiles_of(job)
+    reached = down * across
+    job.turned = job.spread = True
+    job.PH, job.PW = PH, PW
+    down, across = tiles_of(job)
+    if not (0 < down * across <= CELL_TILES and 5 * down * across <= 4 * reached
+            and job.N >= EVEN * threads):
+        job.spread = False
+        job.PH, job.PW = job.taps - 1 - PH, job.taps - 1 - PW
+
+
 cdef Py_ssize_t cut_cells(fd_winograd_args *job, Py_ssize_t most, int threads) noexcept:
     """Cut the outputs into cells of at most about so many tiles; returns how many cells."""
-    cdef Py_ssize_t down = ceil_div(job.OH, job.m), across = ceil_div(job.OW, job.m)
-    cdef Py_ssize_t tiles = down * across, parts, groups
+    cdef Py_ssize_t down, across, tiles, parts, groups
+    down, across = tiles_of(job)
+    tiles = down * across
     job.together = job.row_parts = job.column_parts = 1
     if tiles < 1 or job.N < 1:
         return 0
     if min(most // tiles, job.N // threads) > 1:
         groups = round_up(ceil_div(job.N, most // tiles), threads)
         job.together = ceil_div(job.N, groups)
-    else:
+    elif not job.spread:
         parts = ceil_div(tiles, most)
         if job.N % threads:
             parts = round_up(parts, threads)

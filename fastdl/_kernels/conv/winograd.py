@@ -115,6 +115,26 @@ def conv2d_backward_input(dy, w, padding, m):
     return conv2d(dy, turned, [most - p for p in padding], m)
 
 
+def conv2d_backward_input_spread(dy, w, padding, m, shape):
+    """dx of `shape`, from tiles of dy: each is spread over the inputs that it was made from.
+
+    These tiles are fewer than those of dx where there was little padding: the transposed algorithm,
+    ``dx += B [(G g G^T) * (A dy A^T)] B^T``, which multiplies no padding.
+    """
+    t = TRANSFORMS[m, w.shape[-1]]
+    N, C, H, W = shape
+    down, across = (-(-n // m) for n in dy.shape[2:])
+    gradients = _both_axes(t.A_T.T, _tiles(dy, m, m, (0, 0), (down, across)))
+    filters = _both_axes(t.G, w)
+    products = np.einsum("nohwij,ocij->nchwij", gradients, filters, optimize=True)
+    tiles = _both_axes(t.B_T.T, products)
+    sums = np.zeros((N, C, down * m + t.r - 1, across * m + t.r - 1), dy.dtype)
+    for i in range(down):
+        for j in range(across):         # they overlap by r - 1
+            sums[:, :, i * m:i * m + t.n, j * m:j * m + t.n] += tiles[:, :, i, j]
+    return sums[:, :, padding[0]:padding[0] + H, padding[1]:padding[1] + W]
+
+
 def conv2d_backward_weight(dy, x, padding, m, r=3):
     """dw: y is linear in G g G^T, so its gradient takes the transposed matrices.
 

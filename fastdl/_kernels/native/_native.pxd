@@ -130,7 +130,7 @@ cdef extern from "fastdl_native.h" nogil:
         void *y
         void *dw
         void *db
-        bint channels_last, relu, turned
+        bint channels_last, relu, turned, spread
         fd_moments_args *moments
         void *filters
         Py_ssize_t together, row_parts, column_parts

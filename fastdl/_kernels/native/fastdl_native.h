@@ -150,6 +150,8 @@ typedef struct {
     void *y, *dw, *db;
     int channels_last, relu;
     int turned;                         /* w is (C, OC, taps, taps), its taps are taken backwards */
+    int spread;                         /* `turned`, but tiles are cut from x, its padding and the
+                                           order of taps are those of the forward pass */
     fd_moments_args *moments;           /* of y, or NULL; channels-last */
     void *filters;                      /* room for the transformed filters */
     ptrdiff_t together, row_parts, column_parts;        /* how the outputs are cut into cells */

@@ -12,9 +12,15 @@
  * A cell is a strip of some images' rows, cut into tiles: few enough that the transformed tiles of
  * inputs and outputs, [point, tile, channel] both, stay in a core's cache, and enough to be worth
  * reading all filters once.
+ *
+ * Backward to the input is the same from dy to dx, with turned filters and padding r - 1 - P. Where
+ * that is much padding, its tiles of dx are more than those that dy has, and multiply zeros. Then
+ * tiles of dy are `spread` instead, each over the n x n inputs that its outputs were made from:
+ *
+ *   dx += B [(G g G') * (A dy A')] B'      * summed over tiles that overlap
  */
 
-enum { K(POINTS) = 6 };     /* along one axis of a tile, at most */
+#include "kernel_winograd_transforms.h"
 
 static inline ptrdiff_t K(side)(const fd_winograd_args *args) { return args->m + args->taps - 1; }
 
@@ -23,166 +29,7 @@ static inline ptrdiff_t K(points)(const fd_winograd_args *args)
     return K(side)(args) * K(side)(args);
 }
 
-/* ---- transforms along one axis, for a vector of channels ---- */
-
-/* B': the inputs of a line, as many as there are points. */
-FD_INLINE void K(input_line_4)(const V *d, V *t)
-{
-    t[0] = d[0] - d[2];
-    t[1] = d[1] + d[2];
-    t[2] = d[2] - d[1];
-    t[3] = d[1] - d[3];
-}
-
-FD_INLINE void K(input_line_6)(const V *d, V *t)
-{
-    V a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], c = d[4] - d[2], e = d[3] - d[1];
-    t[0] = 4 * d[0] - 5 * d[2] + d[4];
-    t[1] = a + b;
-    t[2] = a - b;
-    t[3] = c + 2 * e;
-    t[4] = c - 2 * e;
-    t[5] = 4 * d[1] - 5 * d[3] + d[5];
-}
-
-/* G: the taps of a filter. */
-FD_INLINE void K(filter_line_2_3)(const V *g, V *t)
-{
-    V ends = (g[0] + g[2]) * (T)0.5, middle = g[1] * (T)0.5;
-    t[0] = g[0];
-    t[1] = ends + middle;
-    t[2] = ends - middle;
-    t[3] = g[2];
-}
-
-FD_INLINE void K(filter_line_4_3)(const V *g, V *t)
-{
-    V a = (g[0] + g[2]) * (T)(-1. / 6), b = g[1] * (T)(-1. / 6);
-    V c = g[0] * (T)(1. / 24) + g[2] * (T)(1. / 6), e = g[1] * (T)(1. / 12);
-    t[0] = g[0] * (T)0.25;
-    t[1] = a + b;
-    t[2] = a - b;
-    t[3] = c + e;
-    t[4] = c - e;
-    t[5] = g[2];
-}
-
-FD_INLINE void K(filter_line_2_5)(const V *g, V *t)
-{
-    V a = (g[0] + g[2] + g[4]) * (T)(-1. / 6), b = (g[1] + g[3]) * (T)(-1. / 6);
-    V c = (g[0] + 4 * g[2] + 16 * g[4]) * (T)(1. / 24), e = (g[1] + 4 * g[3]) * (T)(1. / 12);
-    t[0] = g[0] * (T)0.25;
-    t[1] = a + b;
-    t[2] = a - b;
-    t[3] = c + e;
-    t[4] = c - e;
-    t[5] = g[4];
-}
-
-/* A': from the points back to m outputs. */
-FD_INLINE void K(output_line_2_3)(const V *t, V *y)
-{
-    y[0] = t[0] + t[1] + t[2];
-    y[1] = t[1] - t[2] - t[3];
-}
-
-FD_INLINE void K(output_line_4_3)(const V *t, V *y)
-{
-    V a = t[1] + t[2], b = t[1] - t[2], c = t[3] + t[4], e = t[3] - t[4];
-    y[0] = t[0] + a + c;
-    y[1] = b + 2 * e;
-    y[2] = a + 4 * c;
-    y[3] = b + 8 * e + t[5];
-}
-
-FD_INLINE void K(output_line_2_5)(const V *t, V *y)
-{
-    y[0] = t[0] + t[1] + t[2] + t[3] + t[4];
-    y[1] = t[1] - t[2] + 2 * (t[3] - t[4]) + t[5];
-}
-
-/* What is done to outputs before they are stored, for the channels from the first on; `start` and
- * `gate` lie like the outputs. */
-typedef struct {
-    const T *bias, *start, *gate;       /* NULL: nothing */
-    int relu;
-} K(ending);
-
-FD_INLINE V K(ended)(const K(ending) *ending, V sum, ptrdiff_t at, ptrdiff_t channel)
-{
-    if (ending->start) sum += K(load)(ending->start + at + channel);
-    if (ending->bias) sum += K(load)(ending->bias + channel);
-    if (ending->relu) sum = K(gated)(sum, sum);
-    if (ending->gate) sum = K(gated)(K(load)(ending->gate + at + channel), sum);
-    return sum;
-}
-
-/* Along both axes, the columns first; `from` numbers become `to`. Of the channels from `first` on;
- * `ending` may be NULL. */
-FD_INLINE void K(both_axes)(void (*line)(const V *, V *), int from, int to, const T *in,
-                            ptrdiff_t in_row, ptrdiff_t in_column, T *out, ptrdiff_t out_row,
-                            ptrdiff_t out_column, ptrdiff_t first, const K(ending) *ending)
-{
-    in += first;
-    out += first;
-    V half[K(POINTS)][K(POINTS)], a[K(POINTS)], b[K(POINTS)];
-#pragma GCC unroll 1
-    for (int j = 0; j < from; j++) {
-#pragma GCC unroll 6
-        for (int i = 0; i < from; i++) a[i] = K(load)(in + i * in_row + j * in_column);
-        line(a, b);
-#pragma GCC unroll 6
-        for (int i = 0; i < to; i++) half[i][j] = b[i];
-    }
-#pragma GCC unroll 1
-    for (int i = 0; i < to; i++) {
-        line(half[i], b);
-#pragma GCC unroll 6
-        for (int j = 0; j < to; j++) {
-            ptrdiff_t at = i * out_row + j * out_column;
-            K(store)(out + at, ending ? K(ended)(ending, b[j], at, first) : b[j]);
-        }
-    }
-}
-
-/* The transform of one tile, for some channels; the last vector overlaps the one before. */
-typedef void K(transform)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,
-                          ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels);
-
-#define DEFINE_TRANSFORM(name, which, from, to)                                                   \
-    static void K(name##_##which)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,     \
-                                  ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels)    \
-    {                                                                                             \
-        for (ptrdiff_t c = 0; c < channels; c += VL) {                                            \
-            ptrdiff_t first = FD_MAX(FD_MIN(c, channels - VL), 0);                                \
-            K(both_axes)(K(name##_line_##which), from, to, in, in_row, in_column, out, out_row,   \
-                         out_column, first, NULL);                                                \
-        }                                                                                         \
-    }
-DEFINE_TRANSFORM(input, 4, 4, 4)
-DEFINE_TRANSFORM(input, 6, 6, 6)
-DEFINE_TRANSFORM(filter, 2_3, 3, 4)
-DEFINE_TRANSFORM(filter, 4_3, 3, 6)
-DEFINE_TRANSFORM(filter, 2_5, 5, 6)
-DEFINE_TRANSFORM(output, 2_3, 4, 2)
-DEFINE_TRANSFORM(output, 4_3, 6, 4)
-DEFINE_TRANSFORM(output, 2_5, 6, 2)
-
-/* Of whole vectors of outputs, which are then finished and stored where they belong. */
-#define DEFINE_ENDING(which, from, to)                                                            \
-    static void K(end_##which)(const T *in, ptrdiff_t in_row, ptrdiff_t in_column, T *out,        \
-                               ptrdiff_t out_row, ptrdiff_t out_column, ptrdiff_t channels,       \
-                               const K(ending) *ending)                                           \
-    {                                                                                             \
-        for (ptrdiff_t c = 0; c < channels; c += VL)                                              \
-            K(both_axes)(K(output_line_##which), from, to, in, in_row, in_column, out, out_row,   \
-                         out_column, c, ending);                                                  \
-    }
-DEFINE_ENDING(2_3, 4, 2)
-DEFINE_ENDING(4_3, 6, 4)
-DEFINE_ENDING(2_5, 6, 2)
-#undef DEFINE_ENDING
-#define INPUT_TRANSFORM(args) (K(side)(args) == 6 ? K(input_6) : K(input_4))
+#define OF_POINTS(name, args) (K(side)(args) == 6 ? K(name##_6) : K(name##_4))
 #define TRANSFORM(name, args)                                                                     \
     ((args)->m == 4 ? K(name##_4_3) : (args)->taps == 3 ? K(name##_2_3) : K(name##_2_5))
 
@@ -190,7 +37,7 @@ DEFINE_ENDING(2_5, 6, 2)
 
 typedef struct {
     ptrdiff_t m, n, images;
-    fd_range rows, columns;             /* of outputs */
+    fd_range rows, columns;             /* of outputs: all of them where tiles are spread */
     ptrdiff_t down, across, tiles;
 } K(cell);
 
@@ -201,8 +48,10 @@ static K(cell) K(cell_of)(const fd_winograd_args *args, ptrdiff_t item)
     K(cell) cell = {.m = m, .n = n, .images = FD_MIN(args->together, args->N - n),
                     .rows = fd_part(args->OH, m, args->row_parts, rest % args->row_parts),
                     .columns = fd_part(args->OW, m, args->column_parts, column)};
-    cell.down = (cell.rows.end - cell.rows.begin + m - 1) / m;
-    cell.across = (cell.columns.end - cell.columns.begin + m - 1) / m;
+    ptrdiff_t height = args->spread ? args->H : cell.rows.end - cell.rows.begin;
+    ptrdiff_t width = args->spread ? args->W : cell.columns.end - cell.columns.begin;
+    cell.down = (height + m - 1) / m;
+    cell.across = (width + m - 1) / m;
     cell.tiles = cell.images * cell.down * cell.across;
     return cell;
 }
@@ -231,10 +80,17 @@ static fd_strip K(strip_of_cell)(const K(cell) *cell, ptrdiff_t reach, ptrdiff_t
                       .columns = cell->across * cell->m + reach};
 }
 
-/* Room that transform_cell needs to lay the cell out. */
+/* Whether the tiles of maps can be read where they lie. */
+static inline int K(tiles_lie_ready)(const K(maps) *maps, ptrdiff_t channels)
+{
+    return maps->channel == 1 && !maps->argmax && channels >= VL;
+}
+
+/* Room that transform_cell needs to lay the cell out, unless its tiles lie ready. */
 static ptrdiff_t K(room_of_cell)(const K(cell) *cell, ptrdiff_t reach, const K(maps) *maps,
                                  ptrdiff_t channels)
 {
+    if (K(tiles_lie_ready)(maps, channels)) return 0;
     fd_strip strip = K(strip_of_cell)(cell, reach, 0, 0);
     K(set_distances)(&strip, K(laid_pitch)(channels));
     return K(strip_size)(&strip) + K(strip_extra)(maps, channels);
@@ -248,19 +104,30 @@ static void K(transform_cell)(const K(maps) *maps, ptrdiff_t channels, const K(c
                               ptrdiff_t point)
 {
     fd_strip strip = K(strip_of_cell)(cell, reach, PH, PW);
+    ptrdiff_t m = cell->m, size = m + reach, pitch = K(odd_pitch)(channels);
+    int ready = K(tiles_lie_ready)(maps, channels);
     const T *in = room;
-    if (channels >= VL && K(lies_ready)(maps, &strip)) {
+    if (ready) {
+        strip.image = maps->image, strip.row = maps->row, strip.pixel = maps->pixel;
         in = K(at)(maps, cell->n, strip.first_row, strip.first_column, 0);
     } else {
         K(set_distances)(&strip, K(laid_pitch)(channels));
         K(lay_strip)(maps, cell->n, &strip, 0, channels, room);
     }
-    ptrdiff_t m = cell->m, pitch = K(odd_pitch)(channels);
     for (ptrdiff_t n = 0; n < cell->images; n++)
-        for (ptrdiff_t i = 0; i < cell->down; i++)
-            for (ptrdiff_t j = 0; j < cell->across; j++, out += pitch)
-                transform(in + n * strip.image + i * m * strip.row + j * m * strip.pixel,
-                          strip.row, strip.pixel, out, side * point, point, channels);
+        for (ptrdiff_t i = 0; i < cell->down * m; i += m)
+            for (ptrdiff_t j = 0; j < cell->across * m; j += m, out += pitch) {
+                K(part) inside = {fd_inside(size, 1, strip.first_row + i, maps->H),
+                                  fd_inside(size, 1, strip.first_column + j, maps->W)};
+                int whole = !ready || (inside.rows.end - inside.rows.begin == size
+                                        && inside.columns.end - inside.columns.begin == size);
+                const T *tile = in + n * strip.image + i * strip.row + j * strip.pixel;
+                if (ready)              /* the row of tiles below this one */
+                    for (ptrdiff_t row = size; row < size + m; row++)
+                        K(fetch)(tile + row * strip.row, m * strip.pixel);
+                transform(tile, strip.row, strip.pixel, whole ? NULL : &inside, out, side * point,
+                          point, channels);
+            }
 }
 
 /* ---- filters: [point][panel of oc][c][NR] ---- */
@@ -290,9 +157,10 @@ static void K(transform_filters)(const fd_winograd_args *args, fd_range panel)
             if (args->turned) {
                 K(pack)(w + ((first + c) * args->OC + panel.begin) * size, size, 1, columns, size,
                         g);
-                g += (size - 1) * width, step = -width;
+                if (!args->spread) g += (size - 1) * width, step = -width;
             }
-            TRANSFORM(filter, args)(g, side * step, step, out, K(side)(args) * point, point, width);
+            TRANSFORM(filter, args)(g, side * step, step, NULL, out, K(side)(args) * point, point,
+                                    width);
         }
     }
 }
@@ -357,16 +225,18 @@ static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, co
                 fd_range some_w = {w, FD_MIN(w + m, columns.end - columns.begin)};
                 K(ask_for_pixels)(start, n, some_h, some_w, args->OC);
                 K(ask_for_pixels)(gate, n, some_h, some_w, args->OC);
-                if (args->OC % VL == 0 && some_h.end - h == m && some_w.end - w == m) {
+                if (args->OC % VL == 0) {
                     K(ending) ending = {args->b, start->at ? K(at)(start, n, h, w, 0) : NULL,
                                         gate->at ? K(at)(gate, n, h, w, 0) : NULL, args->relu};
-                    TRANSFORM(end, args)(products, K(side)(args) * point, point,
+                    K(part) stored = {{0, some_h.end - h}, {0, some_w.end - w}};
+                    int whole = stored.rows.end == m && stored.columns.end == m;
+                    TRANSFORM(end_output, args)(products, K(side)(args) * point, point,
                                          K(at)(target, n, h, w, 0), target->row, target->pixel,
-                                         args->OC, &ending);
+                                         whole ? NULL : &stored, args->OC, &ending);
                     continue;
                 }
-                TRANSFORM(output, args)(products, K(side)(args) * point, point, y, m * pitch, pitch,
-                                        fd_round_up(args->OC, VL));
+                TRANSFORM(output, args)(products, K(side)(args) * point, point, NULL, y, m * pitch,
+                                        pitch, fd_round_up(args->OC, VL));
                 for (ptrdiff_t i = some_h.begin; i < some_h.end; i++)
                     for (ptrdiff_t j = some_w.begin; j < some_w.end; j++)
                         K(finish)(y + ((i - h) * m + j - w) * pitch, args->b,
@@ -374,6 +244,41 @@ static void K(store_tiles)(const fd_winograd_args *args, const K(cell) *cell, co
                                   gate->at ? K(at)(gate, n, i, j, 0) : NULL,
                                   args->relu, args->OC, K(at)(target, n, i, j, 0));
             }
+}
+
+/* Elements of the inputs that the tiles of an image are spread over, for a vector of channels. */
+static ptrdiff_t K(spread_size)(const fd_winograd_args *args, const K(cell) *cell)
+{
+    ptrdiff_t reach = args->taps - 1;
+    return (cell->down * cell->m + reach) * (cell->across * cell->m + reach) * VL;
+}
+
+/* Spread the products of each tile, add up where they overlap, and store as store_tiles does. */
+static void K(spread_tiles)(const fd_winograd_args *args, const K(cell) *cell, const T *products,
+                            T *sums, const K(maps) *target, const K(maps) *start,
+                            const K(maps) *gate)
+{
+    ptrdiff_t m = cell->m, pitch = K(odd_pitch)(args->OC), tiles = cell->down * cell->across;
+    ptrdiff_t point = K(point_size)(cell->tiles, args->OC);
+    ptrdiff_t row = (cell->across * m + args->taps - 1) * VL;
+    for (ptrdiff_t n = 0; n < cell->images; n++, products += tiles * pitch)
+        for (ptrdiff_t c = 0; c < args->OC; c += VL) {
+            const T *from = products + c;
+            K(fill)(sums, K(spread_size)(args, cell), 0);
+            for (ptrdiff_t i = 0; i < cell->down; i++)
+                for (ptrdiff_t j = 0; j < cell->across; j++, from += pitch) {
+                    T *tile = sums + i * m * row + j * m * VL;
+                    K(ending) add = {.start = tile};
+                    OF_POINTS(end_spread, args)(from, K(side)(args) * point, point, tile, row, VL,
+                                                NULL, VL, &add);
+                }
+            for (ptrdiff_t h = 0; h < args->OH; h++)
+                for (ptrdiff_t w = 0; w < args->OW; w++)
+                    K(finish)(sums + (h + args->PH) * row + (w + args->PW) * VL, NULL,
+                              start->at ? K(at)(start, n, h, w, 0) + c : NULL,
+                              gate->at ? K(at)(gate, n, h, w, 0) + c : NULL, 0,
+                              FD_MIN(VL, args->OC - c), K(at)(target, n, h, w, 0) + c);
+        }
 }
 
 /* Between planes and pixels of a cell: whole rows at once, since these follow each other. Planes,
@@ -412,17 +317,23 @@ static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
     K(maps) residual = K(maps_of)(args->residual, OC, args->OH, args->OW, args->channels_last);
     K(maps) gate = K(maps_of)(args->gate, OC, args->OH, args->OW, args->channels_last);
     ptrdiff_t inputs_size = points * K(point_size)(cell->tiles, C);
-    ptrdiff_t outputs_size = points * K(point_size)(cell->tiles, OC), tile_size = m * m * pitch;
+    ptrdiff_t outputs_size = points * K(point_size)(cell->tiles, OC);
+    ptrdiff_t tile_size = args->spread ? K(spread_size)(args, cell) : m * m * pitch;
     ptrdiff_t maps_size = args->channels_last ? 0 : cell->images * height * width * pitch;
-    ptrdiff_t room_size = K(room_of_cell)(cell, args->taps - 1, &x, C);
+    ptrdiff_t reach = args->spread ? 0 : args->taps - 1;
+    ptrdiff_t room_size = K(room_of_cell)(cell, reach, &x, C);
     ptrdiff_t all_maps = (1 + (residual.at != NULL) + (gate.at != NULL)) * maps_size;
     T *inputs = fd_scratch((size_t)(inputs_size + outputs_size + tile_size + all_maps + room_size)
                            * sizeof(T));
     if (!inputs) return;
     T *outputs = inputs + inputs_size, *tile = outputs + outputs_size, *pixels = tile + tile_size;
     T *room = pixels + all_maps;
-    K(transform_cell)(&x, C, cell, args->taps - 1, args->PH, args->PW, INPUT_TRANSFORM(args), side,
-                      room, inputs, K(point_size)(cell->tiles, C));
+    if (args->spread)
+        K(transform_cell)(&x, C, cell, 0, 0, 0, TRANSFORM(gradient, args), side, room, inputs,
+                          K(point_size)(cell->tiles, C));
+    else
+        K(transform_cell)(&x, C, cell, reach, args->PH, args->PW, OF_POINTS(input, args), side,
+                          room, inputs, K(point_size)(cell->tiles, C));
     K(multiply_points)(args, cell->tiles, inputs, outputs);
     K(maps) target = y, start = residual;
     if (args->channels_last) {
@@ -434,7 +345,10 @@ static void K(winograd_cell)(const fd_winograd_args *args, const K(cell) *cell)
         start = K(gather_cell)(&residual, cell, OC, target, pixels + maps_size);
         gate = K(gather_cell)(&gate, cell, OC, target, pixels + all_maps - maps_size);
     }
-    K(store_tiles)(args, cell, outputs, tile, &target, &start, &gate);
+    if (args->spread)
+        K(spread_tiles)(args, cell, outputs, tile, &target, &start, &gate);
+    else
+        K(store_tiles)(args, cell, outputs, tile, &target, &start, &gate);
     if (!args->channels_last) K(scatter_cell)(&y, cell, OC, &target);
 }
 

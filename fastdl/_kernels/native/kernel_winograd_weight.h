@@ -9,73 +9,6 @@
  * channels.
  */
 
-/* A: m gradients of outputs. */
-FD_INLINE void K(gradient_line_2_3)(const V *dy, V *t)
-{
-    t[0] = dy[0];
-    t[1] = dy[0] + dy[1];
-    t[2] = dy[0] - dy[1];
-    t[3] = -dy[1];
-}
-
-FD_INLINE void K(gradient_line_4_3)(const V *dy, V *t)
-{
-    V a = dy[0] + dy[2], b = dy[1] + dy[3], c = dy[0] + 4 * dy[2], e = 2 * dy[1] + 8 * dy[3];
-    t[0] = dy[0];
-    t[1] = a + b;
-    t[2] = a - b;
-    t[3] = c + e;
-    t[4] = c - e;
-    t[5] = dy[3];
-}
-
-FD_INLINE void K(gradient_line_2_5)(const V *dy, V *t)
-{
-    t[0] = dy[0];
-    t[1] = dy[0] + dy[1];
-    t[2] = dy[0] - dy[1];
-    t[3] = dy[0] + 2 * dy[1];
-    t[4] = dy[0] - 2 * dy[1];
-    t[5] = dy[1];
-}
-
-/* G': from the points back to the taps. */
-FD_INLINE void K(taps_line_2_3)(const V *t, V *g)
-{
-    V a = (t[1] + t[2]) * (T)0.5;
-    g[0] = t[0] + a;
-    g[1] = (t[1] - t[2]) * (T)0.5;
-    g[2] = a + t[3];
-}
-
-FD_INLINE void K(taps_line_4_3)(const V *t, V *g)
-{
-    V a = (t[1] + t[2]) * (T)(-1. / 6), b = (t[1] - t[2]) * (T)(-1. / 6);
-    V c = (t[3] + t[4]) * (T)(1. / 24), e = (t[3] - t[4]) * (T)(1. / 12);
-    g[0] = t[0] * (T)0.25 + a + c;
-    g[1] = b + e;
-    g[2] = a + 4 * c + t[5];
-}
-
-FD_INLINE void K(taps_line_2_5)(const V *t, V *g)
-{
-    V a = (t[1] + t[2]) * (T)(-1. / 6), b = (t[1] - t[2]) * (T)(-1. / 6);
-    V c = (t[3] + t[4]) * (T)(1. / 24), e = (t[3] - t[4]) * (T)(1. / 12);
-    g[0] = t[0] * (T)0.25 + a + c;
-    g[1] = b + e;
-    g[2] = a + 4 * c;
-    g[3] = b + 4 * e;
-    g[4] = a + 16 * c + t[5];
-}
-
-DEFINE_TRANSFORM(gradient, 2_3, 2, 4)
-DEFINE_TRANSFORM(gradient, 4_3, 4, 6)
-DEFINE_TRANSFORM(gradient, 2_5, 2, 6)
-DEFINE_TRANSFORM(taps, 2_3, 4, 3)
-DEFINE_TRANSFORM(taps, 4_3, 6, 3)
-DEFINE_TRANSFORM(taps, 2_5, 6, 5)
-#undef DEFINE_TRANSFORM
-
 /* Tiles of the largest cell: cells lie that far apart in the transformed tiles. */
 static ptrdiff_t K(most_tiles)(const fd_winograd_args *args)
 {
@@ -99,7 +32,7 @@ static void K(winograd_weight_tiles)(const void *p, ptrdiff_t begin, ptrdiff_t e
         ptrdiff_t dy_size = K(room_of_cell)(&cell, 0, &dy, args->OC);
         T *room = fd_scratch((size_t)FD_MAX(x_size, dy_size) * sizeof(T));
         if (!room) return;
-        K(transform_cell)(&x, args->C, &cell, reach, args->PH, args->PW, INPUT_TRANSFORM(args),
+        K(transform_cell)(&x, args->C, &cell, reach, args->PH, args->PW, OF_POINTS(input, args),
                           side, room, (T *)args->x_tiles + item * most * K(odd_pitch)(args->C),
                           K(point_size)(args->cells * most, args->C));
         K(transform_cell)(&dy, args->OC, &cell, 0, 0, 0, TRANSFORM(gradient, args), side, room,
@@ -208,7 +141,7 @@ static void K(winograd_weight_store)(const void *p, ptrdiff_t begin, ptrdiff_t e
             for (ptrdiff_t i = 0; i < K(points)(args); i++)
                 K(add_parts)(args, K(sums_of)(args, i) + (first + c) * pitch);
             TRANSFORM(taps, args)(K(sums_of)(args, 0) + (first + c) * pitch,
-                                  K(side)(args) * point, point, taps + c * size * pitch,
+                                  K(side)(args) * point, point, NULL, taps + c * size * pitch,
                                   side * pitch, pitch, fd_round_up(OC, VL));
         }
         K(transpose)(taps, pitch, some * size, OC, (T *)args->dw + first * size, C * size);
@@ -219,5 +152,5 @@ static void K(winograd_weight_store)(const void *p, ptrdiff_t begin, ptrdiff_t e
         K(copy)(args->db, db, OC);
     }
 }
-#undef INPUT_TRANSFORM
+#undef OF_POINTS
 #undef TRANSFORM
