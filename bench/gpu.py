@@ -4,14 +4,16 @@
     python -m bench.gpu --parts gemm conv --budget 120
     python -m bench.gpu --simulate                      # the checks alone, tiny, without a GPU
 
-Peers are what is installed of PyTorch (eager, with TF32 off and on; whole steps as a CUDA graph,
-too) and CuPy (the course's im2col). Everything is timed by the device's own events, in one process:
-medians of rounds, ours and theirs in turns. Limits are measured in the same run: a large copy, a
-large matrix product. What was measured is written after each case (``--json``), so a part that
-fails, or a budget that ends, costs no more than what it had not done yet.
+Peers are what is installed of PyTorch (eager, with TF32 off and on; whole steps as a CUDA graph and
+by torch.compile, too) and CuPy (the course's im2col), see `gpu_peers`. Everything is timed by the
+device's own events, in one process: medians of rounds, ours and theirs in turns. Limits are
+measured in the same run: a large copy, a large matrix product. What was measured is written after
+each case (``--json``), so a part that fails, or a budget that ends, costs no more than what it had
+not done yet; the last lines say what that is, and the table of goals (`gpu_goals`) what is reached.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -25,9 +27,15 @@ from typing import Any
 
 import numpy as np
 
+from . import gpu_goals, gpu_peers
+
 ROUNDS, BLOCK = 7, 0.004            # of each member; seconds of device time in a round, about
-Call = Callable[[], Any]
-PEERS = ("PyTorch", "PyTorch TF32", "PyTorch graph", "PyTorch graph TF32", "CuPy im2col")
+TF32_ERROR = 3e-3                   # as a part of the largest value; a factor's is up to 5e-4
+Call = Callable[..., Any]
+PEERS = ("PyTorch", "PyTorch TF32", "PyTorch graph", "PyTorch graph TF32", "PyTorch compiled",
+         "CuPy im2col")
+OWN = ("kernel", "cuBLASLt", "kernel TF32", "cuBLASLt TF32")        # what dispatch chooses from
+COMPILER_SECONDS = 75               # that torch.compile may take for a network
 
 
 class Bench:
@@ -44,10 +52,12 @@ class Bench:
         self.torch, self.cupy = (None if self.simulated else self._peer(name)
                                  for name in ("torch", "cupy"))
         self.rows: list[dict[str, Any]] = []
+        self.skipped: list[str] = []
         self.facts = {**fd.cuda.describe(), "fastdl": fd.__version__, "numpy": np.__version__,
                       "numba-cuda": version("numba-cuda"), "absent": self.absent,
                       **{m.__name__: m.__version__ for m in (self.torch, self.cupy) if m}}
         self.limits: dict[str, float] = {}
+        self._allow(False)
 
     def _peer(self, name: str) -> Any:
         try:
@@ -93,8 +103,9 @@ class Bench:
         """Time everybody in turns; add a row and show it."""
         times, seconds = {}, {name: [] for name in calls}
         if self.simulated:              # its times say nothing
-            for call in calls.values():
-                call()
+            for name, call in calls.items():
+                with self.precision("TF32" in name):
+                    call()
             self.rows.append({"part": part, "case": case, "error": error})
             print(f"{part:7} {case}: right, but for {error:.1g}", flush=True)
             return
@@ -122,27 +133,37 @@ class Bench:
         self.save()
         print(line_of(row, self.limits), flush=True)
 
-    def precision(self, tf32: bool) -> Any:
-        """A context in which PyTorch may use TF32, or not."""
-        import contextlib
+    @contextlib.contextmanager
+    def precision(self, tf32: bool) -> Iterator[None]:
+        """A context in which all may use TF32, or nobody; outside of all of them nobody may."""
+        self._allow(tf32)
+        try:
+            yield
+        finally:
+            self._allow(False)
 
-        if self.torch is None:
-            return contextlib.nullcontext()
-        backends = self.torch.backends
-        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = tf32
-        backends.cudnn.benchmark = True
-        return contextlib.nullcontext()
+    def _allow(self, tf32: bool) -> None:
+        self.fd.cuda.allow_tf32(tf32)
+        if self.torch:
+            backends = self.torch.backends
+            backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = tf32
+            backends.cudnn.benchmark = True
 
     # ---- the run ----
 
-    def enough(self) -> bool:
-        """Whether the budget is spent."""
-        return time.monotonic() > self.end
+    def left(self) -> float:
+        """Seconds of the budget."""
+        return self.end - time.monotonic()
+
+    def skip(self, what: str, why: str = "the budget is spent") -> None:
+        """Note that something is not measured."""
+        self.skipped.append(f"{what}: {why}")
 
     def save(self) -> None:
         """Write everything so far."""
         if self.options.json:
-            about = {"facts": self.facts, "limits": self.limits, "rows": self.rows}
+            about = {"facts": self.facts, "limits": self.limits, "rows": self.rows,
+                     "skipped": self.skipped}
             Path(self.options.json).write_text(json.dumps(about, indent=1))
 
     def check(self, case: str, actual: Any, expected: np.ndarray, tolerance: float) -> float:
@@ -179,25 +200,21 @@ def limits(bench: Bench) -> Iterator[None]:
     bench.limits["bytes/s"] = 2 * source.nbytes / copy
     size = 4096
     (a, b), tensors = bench.both(bench.normal(size, size), bench.normal(size, size))
-    if tensors:
-        with bench.precision(False):
-            tensors[0] @ tensors[1]
-            times = [bench.event_seconds(lambda: tensors[0] @ tensors[1], 5, True)
-                     for _ in range(ROUNDS)]
-        bench.limits["flop/s"] = 2 * size**3 / statistics.median(times)
-        bench.facts["product by"] = "cuBLAS"
-    else:
-        bench.limits["flop/s"] = 2 * size**3 / median_of(lambda: fd.ops.gemm(a, b), bench)
-        bench.facts["product by"] = "fastdl"
+    for suffix in ("", " TF32"):
+        with bench.precision("TF32" in suffix):
+            seconds = (median_of(lambda: tensors[0] @ tensors[1], bench, True) if tensors
+                       else median_of(lambda: fd.ops.gemm(a, b), bench))
+        bench.limits["flop/s" + suffix] = 2 * size**3 / seconds
+    bench.facts["product by"] = "cuBLAS" if tensors else "fastdl"
     bench.save()
     print(", ".join(f"{value:.4g} {name}" for name, value in bench.limits.items()), flush=True)
     yield
 
 
-def median_of(call: Call, bench: Bench) -> float:
-    """Seconds of one of ours."""
+def median_of(call: Call, bench: Bench, peer: bool = False) -> float:
+    """Seconds of a call."""
     call()
-    return statistics.median(bench.event_seconds(call, 5, False) for _ in range(ROUNDS))
+    return statistics.median(bench.event_seconds(call, 5, peer) for _ in range(ROUNDS))
 
 
 def memory(bench: Bench) -> Iterator[None]:
@@ -230,8 +247,10 @@ def memory(bench: Bench) -> Iterator[None]:
         moved=3 * size, error=error, note="x is read twice")
     _, m, r = ops.batch_norm(dx, dweight, dbias, relu=True, return_stats=True)
     yield bench.measure("memory", f"batch norm + ReLU backward {x.shape}", {
-        "fastdl": lambda: ops.batch_norm_backward(ddy, dx, dweight, m, r, y=y)}, moved=7 * size,
-        note="x, dy, y are read twice")
+        "fastdl": lambda: ops.batch_norm_backward(ddy, dx, dweight, m, r, y=y)} | peers(
+        lambda: _backward_of(torch, lambda x, w, b: functional.relu(functional.batch_norm(
+            x, None, None, w, b, True), inplace=True), tensors[1], tensors[0], *tensors[2:])),
+        moved=7 * size, note="x, dy, y are read twice")
     pooled, argmax = ops.max_pool2d(dx, 2, return_indices=True)
     windows = x.reshape(N, C, H // 2, 2, H // 2, 2).max((3, 5))
     error = bench.check("max pool", pooled, windows, 0)
@@ -240,7 +259,9 @@ def memory(bench: Bench) -> Iterator[None]:
         lambda: lambda: functional.max_pool2d(tensors[0], 2, return_indices=True)),
         moved=size + size // 4 + size // 16, error=error)
     yield bench.measure("memory", f"max pool 2x2 backward {x.shape}", {
-        "fastdl": lambda: ops.max_pool2d_backward(pooled, argmax, x.shape, 2)},
+        "fastdl": lambda: ops.max_pool2d_backward(pooled, argmax, x.shape, 2)} | peers(
+        lambda: _backward_of(torch, lambda x: functional.max_pool2d(x, 2),
+                             torch.from_dlpack(pooled), tensors[0])),
         moved=size + size // 4 + size // 16)
     col = ops.im2col(dx[small], 3, 1, 1, transpose=False)
     exact = ops.im2col(x[small], 3, 1, 1, transpose=False)
@@ -251,6 +272,13 @@ def memory(bench: Bench) -> Iterator[None]:
         lambda: lambda: functional.unfold(tensors[0][:max(1, N // 4)], 3, padding=1)),
         moved=10 * part.nbytes, error=error)
     yield from _adam(bench)
+
+
+def _backward_of(torch: Any, function: Call, dy: Any, *inputs: Any) -> Call:
+    """The gradients of all inputs, by PyTorch."""
+    inputs = tuple(each.detach().requires_grad_() for each in inputs)
+    y = function(*inputs)
+    return lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True)
 
 
 def _adam(bench: Bench) -> Iterator[None]:
@@ -285,15 +313,46 @@ def gemm(bench: Bench) -> Iterator[None]:
 
 
 def _product(bench: Bench, M: int, K: int, N: int) -> None:
+    from fastdl._kernels.gemm import _cuda
+
     a, b = bench.normal(M, K), bench.normal(K, N)
     (da, db), tensors = bench.both(a, b)
-    rows = slice(0, 64)
-    error = bench.check(f"{M}x{K}x{N}", bench.fd.ops.gemm(da, db)[rows],
-                        a[rows].astype(float) @ b, 1e-5)
-    calls: dict[str, Call] = {"fastdl": lambda: bench.fd.ops.gemm(da, db)}
+    case, rows = f"{M} x {K} x {N}", slice(0, 64)
+    exact = a[rows].astype(float) @ b
+    out = bench.fd.cuda.empty((M, N))
+
+    def by_kernel() -> None:
+        _cuda.in_tiles(da, db, None, None, out, False, False, 1.0, 0.0, False)
+
+    def by_library() -> None:
+        _cuda.by_library(da, db, None, None, out, False, False, 1.0, 0.0, False)
+
+    calls: dict[str, Call] = {"fastdl": lambda: bench.fd.ops.gemm(da, db), "kernel": by_kernel}
+    if _cuda.library():
+        calls["cuBLASLt"] = by_library
+    error = bench.check(case, calls["fastdl"]()[rows], exact, 1e-5)
+    with bench.precision(True):
+        rough = bench.check(f"{case} TF32", calls["fastdl"]()[rows], exact, TF32_ERROR)
+    calls |= {f"{name} TF32": call for name, call in calls.items()}
     if tensors:
         calls |= dict.fromkeys(("PyTorch", "PyTorch TF32"), lambda: tensors[0] @ tensors[1])
-    bench.measure("gemm", f"{M} x {K} x {N}", calls, flops=2.0 * M * N * K, error=error)
+    flops = 2.0 * M * N * K
+    bench.measure("gemm", case, calls, flops=flops, error=error, note=f"TF32: error {rough:.1g}")
+    # Once more as graphs, in which nobody waits for the host: so the two are told apart.
+    ours = {}
+    for name, call in calls.items():
+        if "PyTorch" not in name:
+            with bench.precision("TF32" in name):
+                ours[name] = _replayed(bench, call)
+    bench.measure("dispatch", f"{case}, replayed", ours, flops=flops, error=error)
+
+
+def _replayed(bench: Bench, call: Call) -> Call:
+    """The call as a graph."""
+    graph = bench.fd.cuda.Replay()
+    for _ in range(2):
+        graph.run([call])
+    return lambda: graph.run([call])
 
 
 def conv(bench: Bench) -> Iterator[None]:
@@ -310,7 +369,7 @@ def conv(bench: Bench) -> Iterator[None]:
 
 
 def _passes(bench: Bench, shape: Any) -> Iterator[None]:
-    ops, torch = bench.fd.ops, bench.torch
+    ops = bench.fd.ops
     x, w, dy = bench.normal(*shape.x), bench.normal(*shape.w), bench.normal(*shape.y)
     (dx, dw, ddy), tensors = bench.both(x, w, dy)
     window = shape.window
@@ -318,25 +377,23 @@ def _passes(bench: Bench, shape: Any) -> Iterator[None]:
         "forward": lambda: ops.conv2d(dx, dw, None, *window),
         "dgrad": lambda: _raw(bench, "input", ddy, dw, dx, window),
         "wgrad": lambda: _raw(bench, "weight", ddy, dx, dw, window)}
-    theirs: dict[str, Call] = {}
-    if tensors:
-        pairs = [[number] * 2 for number in window[:3]]
-        args = (tensors[2], tensors[0], tensors[1], None, *pairs, False, [0, 0], window[3])
-        backward = torch.ops.aten.convolution_backward
-        theirs = {"forward": lambda: torch.conv2d(tensors[0], tensors[1], None, *window),
-                  "dgrad": lambda: backward(*args, [True, False, False])[0],
-                  "wgrad": lambda: backward(*args, [False, True, False])[1]}
+    theirs = gpu_peers.convolution(bench, tensors, window) if tensors else {}
     for name, call in ours.items():
         with bench.precision(False):
             if tensors:
-                expected = theirs[name]().cpu().numpy()
+                expected = theirs[name](False)()().cpu().numpy()
             else:
                 expected = _on_host(bench, name, x, w, dy, window)
         error = bench.check(f"{name} {shape}", call(), expected, 1e-4)
-        calls = {"fastdl": call}
-        if tensors:
-            calls |= dict.fromkeys(("PyTorch", "PyTorch TF32"), theirs[name])
-        yield bench.measure("conv", f"{name} {shape}", calls, flops=shape.flops, error=error)
+        with bench.precision(True):
+            rough = bench.check(f"{name} {shape} TF32", call(), expected, TF32_ERROR)
+        calls, notes = {"fastdl": call, "fastdl TF32": call}, [f"TF32: error {rough:.1g}"]
+        for peer in ("PyTorch", "PyTorch TF32") if tensors else ():
+            found, about = gpu_peers.fastest(bench, peer, gpu_peers.in_layouts(theirs[name]))
+            calls |= found
+            notes.append(about)
+        yield bench.measure("conv", f"{name} {shape}", calls, flops=shape.flops, error=error,
+                            note="; ".join(notes))
 
 
 def _raw(bench: Bench, what: str, dy: Any, other: Any, like: Any, window: Any) -> Any:
@@ -360,24 +417,58 @@ def _on_host(bench: Bench, name: str, x: Any, w: Any, dy: Any, window: Any) -> n
     return ops.conv2d_backward(dy, x, w, *window)[name == "wgrad"]
 
 
-def steps(bench: Bench) -> Iterator[None]:
-    """Whole training steps: ours one graph and the optimizer's launch; nobody reads the loss."""
+def _networks(bench: Bench) -> list[Any]:
     from fastdl.benchmark.steps.networks import SMALL, Network
 
-    networks = [*SMALL[:3], Network("ResNet-18", "resnet18", 64, 3, 224, 1000, "momentum")]
     if bench.simulated:
-        networks = [Network("MLP", "mlp", 3, 1, 2, 4, "adam", {"hidden_sizes": [5]})]
+        return [Network("MLP", "mlp", 3, 1, 2, 4, "adam", {"hidden_sizes": [5]})]
+    return [*SMALL[:3], Network("ResNet-18", "resnet18", 64, 3, 224, 1000, "momentum")]
+
+
+def _batch(bench: Bench, network: Any) -> tuple[np.ndarray, np.ndarray]:
+    x = bench.normal(network.batch, network.channels, network.size, network.size)
+    return x, bench.rng.integers(0, network.classes, network.batch)
+
+
+def steps(bench: Bench) -> Iterator[None]:
+    """Whole training steps: ours one graph and the optimizer's launch; nobody reads the loss.
+
+    The last network's with TF32, too.
+    """
+    networks = _networks(bench)
     for network in networks:
-        x = bench.normal(network.batch, network.channels, network.size, network.size)
-        t = bench.rng.integers(0, network.classes, network.batch)
-        step, error = _ours(bench, network, x, t)
-        calls: dict[str, Call] = {"fastdl": step}
+        batch, notes = _batch(bench, network), []
+        calls, error = _ours(bench, network, *batch)
+        if network is networks[-1]:
+            with bench.precision(True):
+                calls["fastdl TF32"] = _ours(bench, network, *batch)[0]["fastdl"]
         if bench.torch:
-            calls |= _by_torch(bench, network, x, t)
-        yield bench.measure("steps", f"{network.title}, batch {network.batch}", calls, error=error)
+            theirs = gpu_peers.Steps(bench, network, *batch)
+            for tf32 in (False, True):
+                found, about = theirs.members(tf32)
+                calls |= found
+                notes.append(about)
+        yield bench.measure("steps", f"{network.title}, batch {network.batch}", calls, error=error,
+                            note="; ".join(filter(None, notes)))
 
 
-def _ours(bench: Bench, network: Any, x: np.ndarray, t: np.ndarray) -> tuple[Call, float]:
+def torch_compile(bench: Bench) -> Iterator[None]:
+    """The steps once more, beside those that torch.compile makes."""
+    for network in _networks(bench):
+        what = f"{network.title}, batch {network.batch}, beside torch.compile"
+        if bench.torch is None:
+            bench.skip(what, "without PyTorch")
+        elif bench.left() < COMPILER_SECONDS:
+            bench.skip(what, f"it may take {COMPILER_SECONDS} s, and {bench.left():.0f} are left")
+        else:
+            batch = _batch(bench, network)
+            calls, error = _ours(bench, network, *batch)
+            found, _ = gpu_peers.Steps(bench, network, *batch).compiled()
+            yield bench.measure("steps", what, calls | found, error=error)
+
+
+def _ours(bench: Bench, network: Any, x: np.ndarray,
+          t: np.ndarray) -> tuple[dict[str, Call], float]:
     fd, losses = bench.fd, []
     for device in ("cpu", "cuda") if network.size < 100 else ("cuda",):
         fd.seed(0)
@@ -397,54 +488,7 @@ def _ours(bench: Bench, network: Any, x: np.ndarray, t: np.ndarray) -> tuple[Cal
         plan.run()
         trainer._update(plan)
 
-    return step, error
-
-
-def _by_torch(bench: Bench, network: Any, x: np.ndarray, t: np.ndarray) -> dict[str, Call]:
-    """Eager, and captured as a graph; each with TF32 off and on."""
-    from fastdl.benchmark.steps.networks import MOMENTUM, description
-    from fastdl.benchmark.steps.with_torch import Net
-
-    torch = bench.torch
-    layers = description(network.build().graph)
-    images, labels = torch.from_numpy(x).cuda(), torch.from_numpy(t).cuda()
-
-    def eager(capturable: bool) -> Call:
-        net = Net(layers).cuda()
-        if network.optimizer == "adam":
-            optimizer = torch.optim.Adam(net.parameters(), lr=network.learning_rate, fused=True,
-                                         capturable=capturable)
-        else:
-            optimizer = torch.optim.SGD(net.parameters(), lr=network.learning_rate,
-                                        momentum=MOMENTUM, fused=True)
-
-        def step() -> None:
-            optimizer.zero_grad(set_to_none=not capturable)
-            torch.nn.functional.cross_entropy(net(images), labels).backward()
-            optimizer.step()
-
-        return step
-
-    def graph(tf32: bool) -> Call:
-        with bench.precision(tf32):
-            step, side = eager(True), torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(3):
-                    step()
-            torch.cuda.current_stream().wait_stream(side)
-            captured = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(captured):
-                step()
-        return captured.replay
-
-    calls = dict.fromkeys(("PyTorch", "PyTorch TF32"), eager(False))
-    for name, tf32 in (("PyTorch graph", False), ("PyTorch graph TF32", True)):
-        try:
-            calls[name] = graph(tf32)
-        except Exception as error:
-            print(f"{name}: {type(error).__name__}: {error}", flush=True)
-    return calls
+    return {"fastdl": step}, error
 
 
 def course(bench: Bench) -> Iterator[None]:
@@ -454,45 +498,18 @@ def course(bench: Bench) -> Iterator[None]:
     x, w = bench.normal(*shape[0]), bench.normal(*shape[1])
     (dx, dw), _ = bench.both(x, w)
     y = fd.ops.conv2d(dx, dw)
-    error = bench.check("course", y, fd.ops.conv2d(x.astype(float), w.astype(float)), 1e-5)
+    exact = fd.ops.conv2d(x.astype(float), w.astype(float))
+    error = bench.check("course", y, exact, 1e-5)
     calls: dict[str, Call] = {"fastdl": lambda: (fd.ops.conv2d(dx, dw),
                                                  fd.ops.conv2d_backward(y, dx, dw))}
     if cupy:
-        from .course import layers as code
-
-        code.np = _Float32(cupy)        # the course's own advice: change the import
-        layer = code.Convolution(cupy.asarray(w), 0, 1, 0)
-        images = cupy.asarray(x)
-        bench.torch, before = None, bench.torch         # its events
-
-        def both_ways() -> None:
-            layer.backward(layer.forward(images, True))
-
-        calls["CuPy im2col"] = both_ways
-        try:
-            bench.measure("course", f"{x.shape}, {w.shape}, there and back", calls, error=error)
-        finally:
-            bench.torch, code.np = before, np
-    else:
-        bench.measure("course", f"{x.shape}, {w.shape}, there and back", calls, error=error)
-    yield
+        calls["CuPy im2col"] = by_course = gpu_peers.course_convolution(cupy, x, w)
+        bench.check("the course on CuPy", cupy.asnumpy(by_course()[0]), exact, 1e-5)
+    yield bench.measure("course", f"{x.shape}, {w.shape}, there and back", calls, error=error)
 
 
-class _Float32:
-    """CuPy, whose arrays of zeros are float32, as all others are that the course then makes."""
-
-    def __init__(self, cupy: Any) -> None:
-        self._cupy = cupy
-
-    def zeros(self, shape: Any) -> Any:
-        """As of NumPy, but for the dtype."""
-        return self._cupy.zeros(shape, np.float32)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cupy, name)
-
-
-PARTS = {part.__name__: part for part in (compiled, limits, gemm, memory, steps, conv, course)}
+PARTS = {part.__name__: part for part in (compiled, limits, gemm, memory, steps, course, conv,
+                                          torch_compile)}
 
 
 # ---- what is said ----
@@ -512,27 +529,39 @@ def line_of(row: dict[str, Any], limits: dict[str, float]) -> str:
 
 
 def table(bench: Bench) -> str:
-    """All rows in Markdown, with what they were measured on."""
+    """All rows in Markdown, those in TF32 apart, with what they were measured on."""
     facts = ", ".join(f"{key} {value}" for key, value in bench.facts.items() if value)
     if bench.simulated:
         return f"{facts}: {len(bench.rows)} cases are right; nothing was measured.\n"
     limit = "; ".join(f"{value:.4g} {name}" for name, value in bench.limits.items())
-    lines = [facts, "", f"Limits of this run: {limit}. Ratios above 1: fastdl is faster.", "",
-             "| | µs | GFLOP/s | GB/s | of the limit | " + " | ".join(PEERS) + " | error |",
-             "| --- |" + " --- |" * (5 + len(PEERS))]
-    for row in bench.rows:
-        ours = row["seconds"]["fastdl"]
+    lines = [facts, "", f"Limits of this run: {limit}. Ratios above 1: fastdl is faster."]
+    for title, suffix in (("", ""), ("In TF32:", " TF32")):
+        rows = [row for row in bench.rows if "fastdl" + suffix in row["seconds"]]
+        if rows:
+            lines += ["", title, ""] if title else [""]
+            lines += _lines(rows, bench.limits, suffix)
+    return "\n".join(lines) + "\n"
+
+
+def _lines(rows: list[dict[str, Any]], limits: dict[str, float], suffix: str) -> list[str]:
+    """A table of rows, of the members whose names end so."""
+    peers = [peer for peer in (*OWN, *PEERS) if ("TF32" in peer) == ("TF32" in suffix)]
+    lines = ["| | µs | GFLOP/s | GB/s | of the limit | " + " | ".join(peers) + " | error |",
+             "| --- |" + " --- |" * (5 + len(peers))]
+    for row in rows:
+        seconds = row["seconds"]
+        ours = seconds["fastdl" + suffix]
         rates = [row[what] / ours for what in ("flops", "bytes")]
-        parts = [rate / bench.limits[name] for rate, name in zip(rates, ("flop/s", "bytes/s"),
-                                                                 strict=True)
-                 if rate and bench.limits.get(name)]
-        ratios = [f"{row['seconds'][peer] / ours:.2f}" if peer in row["seconds"] else ""
-                  for peer in PEERS]
+        parts = [rate / limits[name] for rate, name in zip(rates, ("flop/s" + suffix, "bytes/s"),
+                                                           strict=True)
+                 if rate and limits.get(name)]
+        ratios = [f"{seconds[peer] / ours:.2f}" if peer in seconds else "" for peer in peers]
         cells = [row["case"], f"{1e6 * ours:.1f}", *(f"{rate * 1e-9:.0f}" if rate else ""
                                                      for rate in rates),
-                 f"{max(parts):.0%}" if parts else "", *ratios, f"{row['error']:.1g}"]
+                 f"{max(parts):.0%}" if parts else "", *ratios,
+                 "" if suffix else f"{row['error']:.1g}"]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def plot(bench: Bench, path: str) -> None:
@@ -560,7 +589,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--budget", type=float, default=470, help="seconds")
+    parser.add_argument("--budget", type=float, default=450, help="seconds")
     parser.add_argument("--simulate", action="store_true", help="tiny, in numba's simulator")
     parser.add_argument("--json", default="gpu.json", help="where to write what was measured")
     parser.add_argument("-o", "--output", help="where to write the table, too")
@@ -576,25 +605,29 @@ def main(arguments: list[str] | None = None) -> int:
     bench, failed = Bench(options), []
     print(", ".join(f"{key}: {value}" for key, value in bench.facts.items()), flush=True)
     for name in options.parts:
+        if bench.left() <= 0:
+            bench.skip(name)
+            continue
         try:
-            for _ in PARTS[name](bench):
-                if bench.enough():
-                    raise TimeoutError("the budget is spent")
+            for done, _ in enumerate(PARTS[name](bench), 1):
+                if bench.left() <= 0:
+                    bench.skip(f"{name}, what comes after {done} cases")
+                    break
         except Exception as error:              # the other parts are of use without this one
             failed.append(name)
             print(f"{name} failed: {type(error).__name__}: {error}", flush=True)
-            if not isinstance(error, TimeoutError):
-                traceback.print_exc()
-            if bench.enough():
-                break
+            traceback.print_exc()
     bench.save()
     text = table(bench)
+    if not bench.simulated:
+        text += "\n" + gpu_goals.table(bench.rows, bench.limits)
     print(text)
     if options.output:
         Path(options.output).write_text(text)
     if options.plot:
         plot(bench, options.plot)
-    print(f"failed or unfinished: {', '.join(failed) or 'nothing'}")
+    for title, names in (("failed", failed), ("skipped", bench.skipped)):
+        print(f"{title}: {'; '.join(names) or 'nothing'}")
     return 1 if failed else 0
 
 

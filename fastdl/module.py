@@ -270,7 +270,8 @@ class Module:
 
     def as_inputs(self, *arrays: Any) -> list[Any]:
         """What the graph is run on: floating ones in the parameters' dtype."""
-        dtype = next((w.dtype for _, w in self._collect("params")), None)
+        dtype = next((w.dtype for layer in self._traced().paths for w in layer.params.values()),
+                     None)
         inputs = [x if isinstance(x, cuda.Array) else as_numpy(x) for x in arrays]
         return [x if dtype is None or x.dtype.kind != "f" or isinstance(x, cuda.Array)
                 else x.astype(dtype, copy=False) for x in inputs]

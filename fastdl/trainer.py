@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import files, losses, optimizers, random, regularizers, schedules
+from . import cuda, files, losses, optimizers, random, regularizers, schedules
 from .errors import ArgumentError, CheckpointError, GraphError, ShapeError
 from .history import History
 from .layers.layer import positive
@@ -43,7 +43,8 @@ class Trainer:
         the gradients; the losses reported are without it
     clip_norm : largest norm of all gradients together; larger ones are scaled down
     clip_value : largest magnitude of any element of a gradient
-    device : "cuda" moves the network to a GPU and trains it there, "cpu" back (see `Module.to`)
+    device : "cuda" moves the network to a GPU and trains it there, "cpu" back (see `Module.to`);
+        `fit` copies the next batch there while the device works on the last
 
     Attributes
     ----------
@@ -93,8 +94,12 @@ class Trainer:
         """One step on one batch: forward, backward, update. Returns the loss before the update."""
         return self._step(x, t, count=False)[0]
 
-    def _step(self, x: Any, t: Any, count: bool = True) -> tuple[float, int | None]:
-        """The loss, and how many samples were right if that is to be counted."""
+    def _step(self, x: Any, t: Any, count: bool = True,
+              meanwhile: Callable[[], None] | None = None) -> tuple[float, int | None]:
+        """The loss, and how many samples were right if that is to be counted.
+
+        `meanwhile` is called when a device has the step to do, and before its results are awaited.
+        """
         if not self.net.training:
             self.net.train()
         xs, plans, criterion = self.net.as_inputs(x), self.net.plans, self._criterion()
@@ -104,6 +109,8 @@ class Trainer:
                 plan.feed(xs)
                 plan.run()
                 self._update(plan)
+                if meanwhile is not None:
+                    meanwhile()
                 return plan.loss.value, plan.loss.correct if count else None
             self.net.expect_plan("Trainer", xs)
         y = self.net.forward(x)
@@ -221,6 +228,7 @@ class Trainer:
                             workers=workers)
         last = self.epoch + epochs
         callbacks, schedule = tuple(callbacks), schedules.get(schedule)
+        feed = cuda.Feed() if self.net.device == "cuda" else None
 
         def set_rate(samples: int) -> None:
             self.optimizer.lr_scale = float(schedule((self.epoch + samples / len(x)) / last))
@@ -230,7 +238,7 @@ class Trainer:
                 start = time.perf_counter()
                 title = f"epoch {self.epoch + 1}/{last}"
                 with _progress(len(x), title, progress) as bar:
-                    numbers = self._train_epoch(loader, set_rate, bar)
+                    numbers = self._train_epoch(loader, feed, set_rate, bar)
                     if validation_data is not None:
                         metrics = self.evaluate(*validation_data, transform=validation_transform)
                         numbers |= {f"val_{name}": value for name, value in metrics.items()}
@@ -241,15 +249,18 @@ class Trainer:
                     break
         finally:
             self.optimizer.lr_scale = 1.0       # the schedule is over; steps by hand may follow
+            if feed is not None:
+                feed.close()
         return self.history
 
-    def _train_epoch(self, loader: DataLoader, set_rate: Callable[[int], None],
-                     bar: Any) -> dict[str, float]:
+    def _train_epoch(self, loader: DataLoader, feed: cuda.Feed | None,
+                     set_rate: Callable[[int], None], bar: Any) -> dict[str, float]:
         running = _Mean()
+        meanwhile = None if feed is None else feed.bring_next
         with closing(loader.epoch()) as batches:
-            for x, t in batches:
+            for x, t in batches if feed is None else feed.over(batches):
                 set_rate(running.count)
-                loss, correct = self._step(x, t)
+                loss, correct = self._step(x, t, meanwhile=meanwhile)
                 if not math.isfinite(loss) and running.is_finite():
                     warnings.warn(f"the loss became {loss} in epoch {self.epoch + 1}: try a "
                                   "smaller learning rate, or look for NaN in the data",

@@ -7,6 +7,9 @@ kernels there, and nothing is copied between host and device unless asked for.
     y = fd.ops.relu(x)              # on the device
     y.numpy()                       # copied back
 
+Matrix products and convolutions compute in float32, or on tensor cores in TF32 where
+`allow_tf32` says that they may.
+
 With NUMBA_ENABLE_CUDASIM=1 in the environment, all of it runs without a GPU, in numba's simulator,
 which is slow, and good for trying things out at tiny sizes.
 """
@@ -19,14 +22,16 @@ from typing import Any
 from ..errors import DeviceError
 from ._array import Array, asarray, empty, to_device, zeros
 from ._driver import driver as _start
+from ._feed import Feed
 from ._graph import Replay
 from ._memory import Statistics
 from ._memory import release as empty_cache
 from ._memory import statistics as memory
+from ._precision import allow_tf32, tf32_allowed
 
-__all__ = ["Array", "Replay", "Statistics", "asarray", "describe", "empty", "empty_cache",
-           "is_available", "is_simulated", "memory", "seconds", "synchronize", "to_device",
-           "to_host", "why_not", "zeros"]
+__all__ = ["Array", "Feed", "Replay", "Statistics", "allow_tf32", "asarray", "describe", "empty",
+           "empty_cache", "is_available", "is_simulated", "memory", "seconds", "synchronize",
+           "tf32_allowed", "to_device", "to_host", "why_not", "zeros"]
 
 
 def why_not() -> str | None:
@@ -67,9 +72,13 @@ def synchronize() -> None:
 
 
 def describe() -> dict[str, str]:
-    """The device: its name, compute capability, multiprocessors, memory, and the driver."""
+    """The device: its name, compute capability, multiprocessors, memory; the driver, cuBLASLt."""
     device = _start()
+    from ._cublas import library
+
+    blas = library()
     _, total = device.memory()
     return {"device": device.name, "compute capability": "{}.{}".format(*device.capability),
             "multiprocessors": str(device.processors), "memory": f"{total / 1e9:.1f} GB",
-            "driver for CUDA": device.driver_version}
+            "driver for CUDA": device.driver_version,
+            "cuBLASLt": blas.version if blas else "absent"}

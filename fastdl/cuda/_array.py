@@ -23,16 +23,16 @@ Shape = tuple[int, ...]
 class Flags:
     """What `numpy.ndarray.flags` says, as far as it is asked for here."""
 
-    __slots__ = ("c_contiguous",)
-    aligned = writeable = True
+    __slots__ = ("c_contiguous", "writeable")
+    aligned = True
 
-    def __init__(self, c_contiguous: bool) -> None:
-        self.c_contiguous = c_contiguous
+    def __init__(self, c_contiguous: bool, writeable: bool) -> None:
+        self.c_contiguous, self.writeable = c_contiguous, writeable
 
     @property
     def carray(self) -> bool:
         """As of NumPy."""
-        return self.c_contiguous
+        return self.c_contiguous and self.writeable
 
 
 class Array:
@@ -52,7 +52,7 @@ class Array:
     __slots__ = ("_memory", "_offset", "dtype", "flags", "ndim", "shape", "size", "strides")
 
     def __init__(self, memory: _memory.Memory, shape: Shape, dtype: Any,
-                 strides: Shape | None = None, offset: int = 0) -> None:
+                 strides: Shape | None = None, offset: int = 0, writeable: bool = True) -> None:
         self._memory, self._offset = memory, offset
         self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
@@ -60,7 +60,7 @@ class Array:
         self.strides = usual if strides is None else strides
         self.flags = Flags(self.size == 0 or all(
             n == 1 or given == needed
-            for n, given, needed in zip(self.shape, self.strides, usual, strict=True)))
+            for n, given, needed in zip(self.shape, self.strides, usual, strict=True)), writeable)
 
     # ---- what NumPy's have ----
 
@@ -94,8 +94,8 @@ class Array:
 
     def transpose(self, axes: Sequence[int]) -> Array:
         """A view with axes in this order."""
-        return Array(self._memory, tuple(self.shape[i] for i in axes), self.dtype,
-                     tuple(self.strides[i] for i in axes), self._offset)
+        return self._view(tuple(self.shape[i] for i in axes), self.dtype,
+                          tuple(self.strides[i] for i in axes), self._offset)
 
     def reshape(self, *shape: Any) -> Array:
         """A view of another shape; of an array whose elements lie in order."""
@@ -109,7 +109,7 @@ class Array:
         if not self.flags.c_contiguous:
             raise ArgumentError(f"reshape: an array on the device must be contiguous; this one, "
                                 f"{self.shape}, has strides {self.strides}")
-        return Array(self._memory, tuple(wanted), self.dtype, None, self._offset)
+        return self._view(tuple(wanted), self.dtype, None, self._offset)
 
     def view(self, dtype: Any) -> Array:
         """The same bytes as numbers of another dtype; of a contiguous vector."""
@@ -117,7 +117,10 @@ class Array:
         assert self.ndim == 1
         assert self.flags.c_contiguous
         assert self.nbytes % dtype.itemsize == 0
-        return Array(self._memory, (self.nbytes // dtype.itemsize,), dtype, None, self._offset)
+        return self._view((self.nbytes // dtype.itemsize,), dtype, None, self._offset)
+
+    def _view(self, shape: Shape, dtype: Any, strides: Shape | None, offset: int) -> Array:
+        return Array(self._memory, shape, dtype, strides, offset, self.flags.writeable)
 
     def __getitem__(self, index: Any) -> Array:
         """A view: integers and slices with step 1."""
@@ -140,7 +143,7 @@ class Array:
                     raise IndexError(f"index {begin} is out of bounds for {n}")
                 begin %= n
             offset += begin * stride
-        return Array(self._memory, tuple(shape), self.dtype, tuple(strides), offset)
+        return self._view(tuple(shape), self.dtype, tuple(strides), offset)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Copy an array of the device, or of the host, or one number into a part."""
@@ -179,7 +182,7 @@ class Array:
         if other.shape != self.shape or other.dtype != self.dtype:
             raise ShapeError(f"cuda: an array {other.shape} {other.dtype} cannot be copied into "
                              f"one of {self.shape} {self.dtype}")
-        self._contiguous("copy_from")
+        self._writeable("copy_from")
         if isinstance(other, Array):
             other._contiguous("copy_from")
         if self.size == 0:
@@ -191,7 +194,7 @@ class Array:
 
     def fill(self, value: float) -> None:
         """Set all elements."""
-        self._contiguous("fill")
+        self._writeable("fill")
         if self.size and value == 0:
             driver().fill(self.address, 0, self.nbytes)
         elif self.size:
@@ -210,6 +213,12 @@ class Array:
             raise ArgumentError(f"{operation}: an array on the device must be contiguous; this "
                                 f"one, {self.shape}, has strides {self.strides}")
 
+    def _writeable(self, operation: str) -> None:
+        self._contiguous(operation)
+        if not self.flags.writeable:
+            raise ArgumentError(f"{operation}: this array, {self.shape}, is another library's, who "
+                                "lets it be read alone")
+
     # ---- other libraries ----
 
     def __array__(self, *arguments: Any, **options: Any) -> np.ndarray:
@@ -219,17 +228,19 @@ class Array:
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         return {"shape": self.shape, "typestr": self.dtype.str, "version": 3,
-                "data": (self.address if self.size else 0, False),
+                "data": (self.address if self.size else 0, not self.flags.writeable),
                 "strides": None if self.flags.c_contiguous else self.strides,
                 "stream": int(driver().stream) or None}
 
-    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None,
-                   copy: bool | None = None) -> Any:
-        if copy:
-            return self.copy().__dlpack__()
-        # Whoever takes it may work in a stream that does not wait for ours.
-        driver().synchronize()
-        return _exchange.capsule(self)
+    def __dlpack__(self, *, stream: int | None = None, max_version: tuple[int, int] | None = None,
+                   dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> Any:
+        if dl_device is not None and tuple(dl_device) != _exchange.device():
+            raise BufferError(f"this array lies on device {_exchange.device()} (kind, number), not "
+                              f"on {tuple(dl_device)}; its method numpy() copies it to the host")
+        array = self.copy() if copy else self
+        _exchange.let_wait(stream)
+        return _exchange.capsule(array, max_version is not None and max_version[0] >= 1,
+                                 bool(copy))
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return _exchange.device()
@@ -300,7 +311,7 @@ def to_device(array: Any) -> Array:
     array = np.asarray(array)
     if array.dtype.kind == "f":
         array = array.astype(np.float32, copy=False)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in _exchange.KINDS:
         raise DTypeError(f"to_device: an array of {array.dtype} has no place on the device")
     array = np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
     result = empty(array.shape, array.dtype)
@@ -311,15 +322,17 @@ def to_device(array: Any) -> Array:
 def asarray(other: Any) -> Array:
     """An array of another library as one of ours, without a copy.
 
+    What that library has under way is waited for on the device: by the stream that it names.
+
     Parameters
     ----------
     other : has ``__cuda_array_interface__`` (CuPy, PyTorch, numba), or ``__dlpack__``
-        It is kept alive.
+        It is kept alive. If it may only be read, so may the result.
 
     Raises
     ------
     DTypeError
-        when it does not lie on the device
+        when it does not lie on the device, or is of a dtype that NumPy does not have
     """
     if isinstance(other, Array):
         return other
@@ -327,7 +340,4 @@ def asarray(other: Any) -> Array:
         about = other.__cuda_array_interface__
     except (AttributeError, TypeError, RuntimeError, ValueError):
         return _exchange.from_dlpack(other, Array)
-    driver()
-    memory = _memory.Memory(about["data"][0], 0, other)
-    strides = about.get("strides")
-    return Array(memory, about["shape"], about["typestr"], strides and tuple(strides))
+    return _exchange.from_interface(about, other, Array)

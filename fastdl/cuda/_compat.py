@@ -4,6 +4,7 @@ Importing this file needs the package numba-cuda, and no GPU. With NUMBA_ENABLE_
 run in numba's simulator, and `SIMULATED` says so.
 """
 
+import ctypes
 import importlib
 import importlib.util
 import warnings
@@ -19,6 +20,9 @@ from numba.cuda.core import config as _config
 cuda: Any = numba.cuda
 types: Any = numba.cuda.types
 bindings: Any = None
+ir: Any = None
+cgutils: Any = None
+intrinsic: Any = None
 SIMULATED = bool(_config.ENABLE_CUDASIM)
 
 if not SIMULATED:
@@ -35,9 +39,9 @@ ulongs = types.CPointer(types.uint64)
 octets = types.CPointer(types.uint8)
 float32, int32, int64, uint64 = types.float32, types.int32, types.int64, types.uint64
 
-__all__ = ["SIMULATED", "bindings", "compile_ptx", "cuda", "float32", "floats", "int32", "int64",
-           "ints", "load4", "longs", "octets", "pointer_to_floats", "store4", "uint64", "ulongs",
-           "version"]
+__all__ = ["SIMULATED", "bindings", "cgutils", "compile_ptx", "cuda", "float32", "floats", "int32",
+           "int64", "intrinsic", "ints", "ir", "load4", "load_library", "longs", "octets",
+           "pointer_to_floats", "store4", "types", "uint64", "ulongs", "version"]
 
 
 def version() -> str:
@@ -63,10 +67,20 @@ def compile_ptx(function: Any, parameters: Any, capability: tuple[int, int], thr
     return ptx
 
 
+def load_library(name: str) -> Any:
+    """The functions of a library of NVIDIA's, or None where it is not installed."""
+    if SIMULATED:
+        return None
+    finder = importlib.import_module("cuda.pathfinder")
+    try:
+        return ctypes.CDLL(finder.load_nvidia_dynamic_lib(name).abs_path)
+    except finder.DynamicLibNotFoundError:
+        return None
+
+
 # ---- access to four numbers at once, and pointers that are data ----
 
 if SIMULATED:
-    import ctypes
     import sys
 
     import numpy as np

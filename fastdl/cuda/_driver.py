@@ -1,7 +1,8 @@
 """The device: memory, copies, launches, graphs, times. One of NVIDIA's, or the simulator.
 
 Both have the same methods, and everything above speaks to `driver()` alone. All work goes to one
-stream, in order; copies to the host wait for it. Addresses are integers.
+stream, in order; copies to the host wait for it. A second stream is for copies beside that work
+(`_feed`). Addresses are integers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -49,7 +51,8 @@ def out_of_memory(asked: int, used: int, free: int, total: int) -> DeviceMemoryE
 class Nvidia:
     """A GPU, through NVIDIA's driver."""
 
-    simulated = False
+    simulated = capturing = False
+    driver_version = "unknown"
 
     def __init__(self, bindings: Any) -> None:
         self._api = bindings
@@ -62,29 +65,38 @@ class Nvidia:
             raise DeviceError(f"cuda: no device can be used: the driver says {status.name}")
         if self._call("cuDeviceGetCount") == 0:
             raise DeviceError("cuda: the driver finds no device")
+        version = self._call("cuDriverGetVersion")
+        self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
         self._device = self._call("cuDeviceGet", 0)
         self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
         self._call("cuCtxSetCurrent", self._context)
         # Not the default stream, which cannot be captured, but one that waits for it and it for us:
         # other libraries work in that.
         self.stream = self._call("cuStreamCreate", 0)
+        # This one waits for nothing but what it is told to.
+        self.copies = self._call("cuStreamCreate", bindings.CUstream_flags.CU_STREAM_NON_BLOCKING)
         self.name = self._call("cuDeviceGetName", 256, self._device).split(b"\0")[0].decode()
         attribute = bindings.CUdevice_attribute
         self.capability = (self._attribute(attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
                            self._attribute(attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR))
         self.processors = self._attribute(attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
-        version = self._call("cuDriverGetVersion")
-        self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
 
     def _attribute(self, which: Any) -> int:
         return self._call("cuDeviceGetAttribute", which, self._device)
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """The result of a function of the driver; raises what it reports."""
-        status, *results = getattr(self._api, name)(*arguments)
+        try:
+            status, *results = getattr(self._api, name)(*arguments)
+        except RuntimeError as error:       # of the bindings, where the library lacks a function
+            raise DeviceError(f"cuda: the driver (for CUDA {self.driver_version}) is too old, it "
+                              f"does not have all that is needed: {error}") from None
+        self._expect(name, status)
+        return results[0] if results else None
+
+    def _expect(self, name: str, status: Any) -> None:
         if status != self._api.CUresult.CUDA_SUCCESS:
             raise DeviceError(f"cuda: {name} failed: {status.name}")
-        return results[0] if results else None
 
     def use_here(self) -> None:
         """Work from the calling thread, too."""
@@ -97,8 +109,7 @@ class Nvidia:
         status, address = self._api.cuMemAlloc(size)
         if status == self._api.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
             return None
-        if status != self._api.CUresult.CUDA_SUCCESS:
-            raise DeviceError(f"cuda: cuMemAlloc failed: {status.name}")
+        self._expect("cuMemAlloc", status)
         return int(address)
 
     def free(self, address: int) -> None:
@@ -108,8 +119,7 @@ class Nvidia:
     def memory(self) -> tuple[int, int]:
         """Bytes that are free, and all."""
         status, free, total = self._api.cuMemGetInfo()
-        if status != self._api.CUresult.CUDA_SUCCESS:
-            raise DeviceError(f"cuda: cuMemGetInfo failed: {status.name}")
+        self._expect("cuMemGetInfo", status)
         return free, total
 
     def copy_in(self, address: int, array: np.ndarray) -> None:
@@ -128,6 +138,53 @@ class Nvidia:
     def fill(self, address: int, byte: int, size: int) -> None:
         """Set all bytes."""
         self._call("cuMemsetD8Async", address, byte, size, self.stream)
+
+    # ---- copies beside the work ----
+
+    def page_locked(self, size: int) -> np.ndarray:
+        """`size` float32 of the host, from which the device copies by itself.
+
+        The memory is given back when nobody refers to it any more; it may not be under way then.
+        """
+        status, address = self._api.cuMemHostAlloc(4 * size, 0)
+        if status == self._api.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
+            raise DeviceMemoryError(f"cuda: {as_megabytes(4 * size)} of the host's memory asked "
+                                    "for, page-locked, but there is not so much of it")
+        self._expect("cuMemHostAlloc", status)
+        memory = (ctypes.c_float * size).from_address(int(address))
+        weakref.finalize(memory, self._call, "cuMemFreeHost", address)
+        return np.ctypeslib.as_array(memory)
+
+    def copy_in_beside(self, address: int, array: np.ndarray) -> None:
+        """From page-locked memory, in the stream of copies; it may not be changed before that."""
+        self._call("cuMemcpyHtoDAsync", address, array.ctypes.data, array.nbytes, self.copies)
+
+    def event(self) -> Any:
+        """Something to wait for; until it is recorded nobody waits."""
+        return self._call("cuEventCreate", self._api.CUevent_flags.CU_EVENT_DISABLE_TIMING)
+
+    def forget_event(self, event: Any) -> None:
+        """It is not needed any more."""
+        self._call("cuEventDestroy", event)
+
+    def record(self, event: Any, stream: Any) -> None:
+        """The event comes when all work that a stream has now is done."""
+        self._call("cuEventRecord", event, stream)
+
+    def wait(self, event: Any, stream: Any) -> None:
+        """What is put into a stream from here on waits for the event."""
+        self._call("cuStreamWaitEvent", stream, event, 0)
+
+    def wait_here(self, event: Any) -> None:
+        """The calling thread waits for the event."""
+        self._call("cuEventSynchronize", event)
+
+    def follow(self, stream: Any, other: Any) -> None:
+        """What is put into a stream from here on waits for all that another has now."""
+        event = self.event()
+        self.record(event, other)
+        self.wait(event, stream)
+        self.forget_event(event)
 
     # ---- kernels ----
 
@@ -176,9 +233,11 @@ class Nvidia:
         """From here on, work is written down and not done."""
         self._call("cuStreamBeginCapture", self.stream,
                    self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED)
+        self.capturing = True
 
     def end_capture(self) -> Any:
         """What was written down, to be done by `replay`."""
+        self.capturing = False
         graph = self._call("cuStreamEndCapture", self.stream)
         ready = self._call("cuGraphInstantiate", graph, 0)
         self._call("cuGraphDestroy", graph)
@@ -197,7 +256,8 @@ class Simulator:
     """The host's memory; kernels run in numba's simulator, one thread after another."""
 
     simulated = True
-    name, capability, processors, driver_version, stream = "simulator", (0, 0), 2, "none", 0
+    name, capability, processors, driver_version = "simulator", (0, 0), 2, "none"
+    stream, copies = 0, 1               # of which it has none: all is done at once
     limit = 1 << 28                     # bytes, so that running out of them can be tested
 
     def __init__(self) -> None:
@@ -226,6 +286,11 @@ class Simulator:
         """As of `Nvidia`."""
         return self.limit - sum(piece.size for piece in self._memory.values()), self.limit
 
+    @property
+    def capturing(self) -> bool:
+        """As of `Nvidia`."""
+        return self._recording is not None
+
     def _do(self, *work: Any) -> None:
         if self._recording is None:
             work[0](*work[1:])
@@ -238,7 +303,7 @@ class Simulator:
 
     def copy_out(self, array: np.ndarray, address: int) -> None:
         """As of `Nvidia`."""
-        if self._recording is not None:
+        if self.capturing:
             raise DeviceError("cuda: copied to the host inside of a graph")
         ctypes.memmove(array.ctypes.data, address, array.nbytes)
 
@@ -249,6 +314,32 @@ class Simulator:
     def fill(self, address: int, byte: int, size: int) -> None:
         """As of `Nvidia`."""
         self._do(ctypes.memset, address, byte, size)
+
+    def page_locked(self, size: int) -> np.ndarray:
+        """As of `Nvidia`."""
+        return np.empty(size, np.float32)
+
+    def copy_in_beside(self, address: int, array: np.ndarray) -> None:
+        """As of `Nvidia`."""
+        ctypes.memmove(address, array.ctypes.data, array.nbytes)
+
+    def event(self) -> Any:
+        """As of `Nvidia`."""
+
+    def forget_event(self, event: Any) -> None:
+        """As of `Nvidia`."""
+
+    def record(self, event: Any, stream: Any) -> None:
+        """As of `Nvidia`."""
+
+    def wait(self, event: Any, stream: Any) -> None:
+        """As of `Nvidia`."""
+
+    def wait_here(self, event: Any) -> None:
+        """As of `Nvidia`."""
+
+    def follow(self, stream: Any, other: Any) -> None:
+        """As of `Nvidia`."""
 
     def launch(self, function: Any, blocks: tuple[int, int, int], threads: int,
                values: Sequence[Any]) -> None:

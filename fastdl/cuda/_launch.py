@@ -86,18 +86,12 @@ class Kernel:
 
     def ptx(self, capability: tuple[int, int]) -> str:
         """Compiled for this compute capability, or read from the disk."""
-        path = _directory() / f"{self.__name__}-{self._digest(capability)}.ptx"
+        path = kept_in() / f"{self.__name__}-{self._digest(capability)}.ptx"
         try:
             return path.read_text()
         except OSError:
             ptx = self.compiled(capability)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(f".{os.getpid()}")
-            beside.write_text(ptx)
-            beside.replace(path)
-        except OSError:
-            pass                        # a disk that cannot be written costs time and nothing else
+        keep(path, ptx)
         return ptx
 
     def compiled(self, capability: tuple[int, int]) -> str:
@@ -107,20 +101,32 @@ class Kernel:
     def _digest(self, capability: tuple[int, int]) -> str:
         source = inspect.getsourcefile(self.function) or ""
         about = repr((self.function.__qualname__, self.types, self.threads, self.blocks,
-                      self.constants, capability, _compat.version(), _sources()))
+                      self.constants, capability, _compat.version(), digest_of_sources()))
         return hashlib.sha256(Path(source).read_bytes() + about.encode()).hexdigest()[:24]
 
 
 @cache
-def _sources() -> str:
+def digest_of_sources() -> str:
     """Of what kernels share."""
     here = Path(__file__).parent
     shared = [here / name for name in ("_compat.py", "_launch.py", "_device.py", "_elementwise.py",
-                                       "_tile.py")]
+                                       "_tensor_core.py", "_tile.py")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in shared)).hexdigest()
 
 
-def _directory() -> Path:
+def keep(path: Path, text: str) -> None:
+    """Write a file at once; a disk that cannot be written costs time and nothing else."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}")
+        beside.write_text(text)
+        beside.replace(path)
+    except OSError:
+        pass
+
+
+def kept_in() -> Path:
+    """The directory of what is kept from one process to the next."""
     if given := os.environ.get("FASTDL_CUDA_CACHE"):
         return Path(given)
     from platformdirs import user_cache_dir

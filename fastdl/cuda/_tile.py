@@ -1,25 +1,31 @@
 """What the kernels that multiply matrices share: tiles in shared memory, multiplied in registers.
 
-A block makes a tile of the product, SIDE by SIDE. It goes along the terms of the sum, DEPTH of them
-at a time: while it multiplies those in shared memory, the next are on their way from the device's
-memory into registers; then they are put into the other half of the shared memory (two stages), so
-that one barrier a round is enough. A thread makes 8 by 8 elements: it reads 16 numbers for 64
-multiplications. They are four blocks of 4 by 4, half a tile apart, so that what the threads of a
-warp read at once lies in different banks.
+A block makes a tile of the product, `side` by `side`. It goes along the terms of the sum, `depth`
+of them at a time: while it multiplies those in shared memory, the next are on their way from the
+device's memory into registers; then they are put into the other half of the shared memory (two
+stages), so that one barrier a round is enough. A thread makes 8 by 8 elements, in four blocks of 4
+by 4 that lie apart, so that what the threads of a warp read at once lies in different banks.
 
-In shared memory a tile is (DEPTH, PITCH): the elements of a row belong to one term. PITCH is SIDE
-and a bit, so that tiles that come transposed are written into different banks too.
+    float32     a thread reads 16 numbers for 64 multiplications of its own
+    TF32        a warp makes 64 by 32 elements on tensor cores (_tensor_core.py): for 8 terms a lane
+                reads 24 numbers, and the warp multiplies 16 times
+
+In shared memory a tile is (depth, pitch): the elements of a row belong to one term. The pitch is
+the side and a bit, so that tiles that come transposed are written into different banks too.
 """
 
 import numpy as np
 
 from ._compat import SIMULATED, cuda, float32, load4, store4
 from ._launch import device
+from ._precision import tf32_allowed
+from ._tensor_core import mma, to_tf32
 
 ZERO = np.float32(0)
-DEPTH, EACH = 8, 8                      # terms of a round; a thread's elements along either side
-SIDES = (16,) if SIMULATED else (128, 64)
+EACH = 8                                # a thread's elements along either side
 _ALL = EACH * EACH
+WARP = 32
+WARP_ROWS, WARP_COLUMNS = 64, 32        # that a warp makes on tensor cores
 
 
 class Tile:
@@ -27,22 +33,29 @@ class Tile:
 
     Attributes
     ----------
+    kind : what distinguishes it
     side : of the tile
-    threads : of a block
+    depth : terms of a round
+    threads, blocks : of a block, and how many blocks a multiprocessor shall hold
     stage : numbers in one of the two halves of a shared array
-    across : threads along a side
     share : fours that a thread brings for each tile
+    corner : function: the first row and column of a thread's elements
+    row_gap, column_gap : from its first four rows to the others, and so for columns
+    rounded : function: a number as it goes into shared memory
     """
 
-    def __init__(self, side):
-        self.side, self.across = side, side // EACH
-        self.threads = self.across**2
+    def __init__(self, side, tf32):
+        self.kind, self.side = ("TF32" if tf32 else "float32", side), side
+        self.depth = 16 if tf32 else 8
+        self.threads, self.blocks = side * side // _ALL, 2 if side > 64 else 4
         self.pitch = side + 4
-        self.stage = DEPTH * self.pitch
-        self.share = side * DEPTH // 4 // self.threads
-        self.put_along_terms, self.put_along_side = _puts(self)
-        self.multiply = _multiply(self)
+        self.stage = self.depth * self.pitch
+        self.share = side * self.depth // 4 // self.threads
         self.brought = 4 * self.share           # numbers
+        self.rounded = to_tf32 if tf32 else _same
+        self.row_gap, self.column_gap = (32, 16) if tf32 else (side // 2, side // 2)
+        self.corner, self.multiply = (_on_tensor_cores if tf32 else _one_by_one)(self)
+        self.put_along_terms, self.put_along_side = _puts(self)
 
     def brings(self, along_terms, aligned):
         """A function that brings a thread's part of a tile of a matrix into registers.
@@ -53,9 +66,14 @@ class Tile:
         return _brings(self, along_terms, aligned)
 
 
+@device
+def _same(x):
+    return x
+
+
 def _brings(tile, along_terms, aligned):
     share, threads = tile.share, tile.threads
-    length = (DEPTH if along_terms else tile.side) // 4
+    length = (tile.depth if along_terms else tile.side) // 4
 
     @device
     def bring(p, pitch, limit, terms, begin, first, t, numbers, origin):
@@ -89,15 +107,15 @@ def _brings(tile, along_terms, aligned):
 
 def _puts(tile):
     """From registers into shared memory: fours that are four terms, or four of one term."""
-    threads, share, pitch = tile.threads, tile.share, tile.pitch
-    of_terms, of_side = DEPTH // 4, tile.side // 4
+    threads, share, pitch, rounded = tile.threads, tile.share, tile.pitch, tile.rounded
+    of_terms, of_side = tile.depth // 4, tile.side // 4
 
     @device
     def put_along_terms(shared, at, t, numbers):
         for s in range(share):
             four = t + s * threads
             for q in range(4):
-                shared[at + (four % of_terms * 4 + q) * pitch + four // of_terms] = (
+                shared[at + (four % of_terms * 4 + q) * pitch + four // of_terms] = rounded(
                     numbers[4 * s + q])
 
     @device
@@ -105,14 +123,19 @@ def _puts(tile):
         for s in range(share):
             four = t + s * threads
             store4(shared, at + four // of_side * pitch + four % of_side * 4,
-                   (numbers[4 * s], numbers[4 * s + 1], numbers[4 * s + 2], numbers[4 * s + 3]))
+                   (rounded(numbers[4 * s]), rounded(numbers[4 * s + 1]),
+                    rounded(numbers[4 * s + 2]), rounded(numbers[4 * s + 3])))
 
     return put_along_terms, put_along_side
 
 
-def _multiply(tile):
-    """Add the products of two tiles in shared memory to a thread's sums."""
-    pitch, across, half = tile.pitch, tile.across, tile.side // 2
+def _one_by_one(tile):
+    """Where a thread's elements lie, and how it adds the products of two tiles to their sums."""
+    pitch, across, half, depth = tile.pitch, tile.side // EACH, tile.side // 2, tile.depth
+
+    @device
+    def corner(t):
+        return t // across * 4, t % across * 4
 
     @device
     def add_products(left, right, down, along, u, v, sums):
@@ -128,16 +151,70 @@ def _multiply(tile):
     def multiply(left, right, at, t, sums):
         u = cuda.local.array(EACH, float32)
         v = cuda.local.array(EACH, float32)
-        down, along = at + t // across * 4, at + t % across * 4
+        down, along = corner(t)
+        down, along = down + at, along + at
         # Written out: the compiler unrolls the small loops, but not one around them.
-        for _ in range(DEPTH // 4):
+        for _ in range(depth // 4):
             add_products(left, right, down, along, u, v, sums)
             add_products(left, right, down + pitch, along + pitch, u, v, sums)
             add_products(left, right, down + 2 * pitch, along + 2 * pitch, u, v, sums)
             add_products(left, right, down + 3 * pitch, along + 3 * pitch, u, v, sums)
             down, along = down + 4 * pitch, along + 4 * pitch
 
-    return multiply
+    return corner, multiply
+
+
+def _on_tensor_cores(tile):
+    """The same, by warps.
+
+    The rows and columns of an instruction may be any of the warp's. They are chosen so that what a
+    lane reads of one term are fours: instruction (i, j) multiplies row i of each four of rows with
+    column j of each four of columns. Fours g = 0, 1, ... 7 are taken in the order 0, 4, 1, 5, ...
+    for then the columns of a lane's elements are fours, too.
+    """
+    pitch, rounds, across = tile.pitch, tile.depth // 8, tile.side // WARP_COLUMNS
+    rows_apart = tile.row_gap
+
+    @device
+    def warp_corner(t):
+        warp = t // WARP
+        return warp // across * WARP_ROWS, warp % across * WARP_COLUMNS
+
+    @device
+    def first(t):
+        g = t % WARP // 4
+        return (g // 2 + g % 2 * 4) * 4
+
+    @device
+    def corner(t):
+        row, column = warp_corner(t)
+        return row + first(t), column + t % 4 * 4
+
+    @device
+    def add_row(a, v0, v1, sums, s):
+        for j in range(4):
+            upper, lower = s + j, s + j + 4 * EACH
+            sums[upper], sums[upper + 4], sums[lower], sums[lower + 4] = mma(
+                a, (v0[j], v1[j]), (sums[upper], sums[upper + 4], sums[lower], sums[lower + 4]))
+
+    @device
+    def multiply(left, right, at, t, sums):
+        row, column = warp_corner(t)
+        term = at + t % 4 * pitch + first(t)
+        down, along = row + term, column + term
+        for _ in range(rounds):
+            u0, u1 = load4(left, down), load4(left, down + rows_apart)
+            down += 4 * pitch
+            u2, u3 = load4(left, down), load4(left, down + rows_apart)
+            v0, v1 = load4(right, along), load4(right, along + 4 * pitch)
+            down, along = down + 4 * pitch, along + 8 * pitch
+            # Written out, as above.
+            add_row((u0[0], u1[0], u2[0], u3[0]), v0, v1, sums, 0)
+            add_row((u0[1], u1[1], u2[1], u3[1]), v0, v1, sums, EACH)
+            add_row((u0[2], u1[2], u2[2], u3[2]), v0, v1, sums, 2 * EACH)
+            add_row((u0[3], u1[3], u2[3], u3[3]), v0, v1, sums, 3 * EACH)
+
+    return corner, multiply
 
 
 @device
@@ -162,7 +239,9 @@ def row_of(sums, s, row):
             row[q] = value if r == s else row[q]
 
 
-TILES = {side: Tile(side) for side in SIDES}
+# The smallest that whole warps make is 64 by 64, in the simulator, too.
+TILES = {False: [Tile(side, False) for side in ((16,) if SIMULATED else (128, 64))],
+         True: [Tile(side, True) for side in ((64,) if SIMULATED else (128, 64))]}
 
 
 def tile_and_parts(rows, columns, terms, processors):
@@ -171,9 +250,14 @@ def tile_and_parts(rows, columns, terms, processors):
     Small products are cut, so that there is work for every multiprocessor: a part writes its sums
     beside the others', and one more kernel adds them.
     """
-    for side in SIDES:
-        blocks = -(-rows // side) * -(-columns // side)
+    for tile in TILES[tf32_allowed()]:
+        blocks = -(-rows // tile.side) * -(-columns // tile.side)
         if blocks >= processors:
-            return TILES[side], 1
-    most = max(1, terms // (16 * DEPTH))
-    return TILES[side], min(most, max(1, 2 * processors // max(blocks, 1)), 64)
+            return tile, 1
+    most = max(1, terms // (16 * tile.depth))
+    return tile, min(most, max(1, 2 * processors // max(blocks, 1)), 64)
+
+
+def part_of(terms, parts, tile):
+    """How many terms a part has: whole rounds."""
+    return -(-terms // parts // tile.depth) * tile.depth

@@ -21,14 +21,18 @@ def _rows(operation: str, name: str, x: Array) -> Array:
 
 def _like(operation: str, name: str, t: Any, x: Shaped) -> Array:
     """Targets ready for a kernel. They are data, so any real dtype becomes x's."""
-    if on_device(t) is not on_device(x):
-        raise DTypeError(f"{operation}: x and t must both lie on the device, or both on the host")
     if on_device(t):
         return real(operation, name, t)
     t = np.asarray(t)
     if t.dtype.kind in "biu":
         return np.require(t, x.dtype, ["C", "A"])
     return real(operation, name, t).astype(x.dtype, copy=False)
+
+
+def expect_same_place(operation: str, x: Any, t: Any) -> None:
+    """Raise unless predictions and targets lie both on the device, or both on the host."""
+    if on_device(t) is not on_device(x):
+        raise DTypeError(f"{operation}: x and t must both lie on the device, or both on the host")
 
 
 def mean_loss(losses: Array) -> float:
@@ -63,9 +67,11 @@ def checked_targets(operation: str, x: Shaped, t: Any) -> tuple[str, Array]:
     return "", labels
 
 
-def _scores(operation: str, name: str, x: Any) -> Array:
-    x = real(operation, name, x, ndim=2)
-    return _rows(operation, name, x)
+def _checked(operation: str, name: str, x: Any, t: Any) -> tuple[Array, str, Array]:
+    """Scores or probabilities, and what `checked_targets` gives for them."""
+    x = _rows(operation, name, real(operation, name, x, ndim=2))
+    expect_same_place(operation, x, t)
+    return x, *checked_targets(operation, x, t)
 
 
 def softmax_cross_entropy(x: Any, t: Any, *, return_probabilities: bool = False,
@@ -87,8 +93,7 @@ def softmax_cross_entropy(x: Any, t: Any, *, return_probabilities: bool = False,
     1.386294
     """
     name = "softmax_cross_entropy"
-    x = _scores(name, "x", x)
-    suffix, t = checked_targets(name, x, t)
+    x, suffix, t = _checked(name, "x", x, t)
     p, losses = empty(x.shape, x.dtype, x), empty(x.shape[:1], x.dtype, x)
     kernel(name + suffix, x, backend)(x, t, p, losses)
     return (mean_loss(losses), p) if return_probabilities else mean_loss(losses)
@@ -98,8 +103,7 @@ def softmax_cross_entropy_backward(p: Any, t: Any, dloss: float = 1.0, *,
                                    backend: str | None = None) -> Array:
     """Gradient of `softmax_cross_entropy` from the probabilities: ``(p - t) / N``."""
     name = "softmax_cross_entropy_backward"
-    p = _scores(name, "p", p)
-    suffix, t = checked_targets(name, p, t)
+    p, suffix, t = _checked(name, "p", p, t)
     dx = empty(p.shape, p.dtype, p)
     kernel(f"softmax_cross_entropy{suffix}_backward", p, backend)(p, t, dx, dloss / len(p))
     return dx
@@ -124,8 +128,7 @@ def softmax_cross_entropy_with_gradient(x: Any, t: Any, dloss: float = 1.0, *,
     array([[ 0.5, -0.5]])
     """
     name = "softmax_cross_entropy_with_gradient"
-    x = _scores(name, "x", x)
-    suffix, t = checked_targets(name, x, t)
+    x, suffix, t = _checked(name, "x", x, t)
     dx, losses = empty(x.shape, x.dtype, x), empty(x.shape[:1], x.dtype, x)
     run = kernel(f"softmax_cross_entropy{suffix}_with_gradient", x, backend)
     run(x, t, dx, losses, dloss / len(x))
@@ -136,6 +139,7 @@ def softmax_cross_entropy_with_gradient(x: Any, t: Any, dloss: float = 1.0, *,
 
 def _alike(operation: str, x_name: str, x: Any, t: Any) -> tuple[Array, Array]:
     x = real(operation, x_name, x)
+    expect_same_place(operation, x, t)
     t = _like(operation, "t", t, x)
     expect_shape(operation, "t", t, x.shape, f"the shape of {x_name}")
     return x, t

@@ -85,8 +85,10 @@ def test_operations_say_where_arrays_must_lie():
         fd.ops.gemm(there, here.T)
     with pytest.raises(DTypeError, match="must be float32 and contiguous"):
         fd.ops.relu(there[:, :2])
-    with pytest.raises(DTypeError, match="both lie on the device"):
-        fd.ops.mse(there, here)
+    for loss, t in ((fd.ops.mse, here), (fd.ops.softmax_cross_entropy, here),
+                    (fd.ops.softmax_cross_entropy, np.array([0, 1]))):
+        with pytest.raises(DTypeError, match="both lie on the device"):
+            loss(there, t)
 
 
 def test_memory_is_used_again():

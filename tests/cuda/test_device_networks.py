@@ -77,6 +77,20 @@ def test_accuracy_and_distributions(trained, batch):
     assert np.isfinite([trainer.step(x, target) for target in (one_hot, one_hot, t)]).all()
 
 
+def test_targets_may_lie_on_the_device(trained, batch):
+    trainer, (x, t) = trained[1][0], batch
+    one_hot = np.eye(3, dtype=np.float32)[t]
+    state = trainer.net.state_dict()
+    losses = []
+    for target in (t, fd.cuda.to_device(t), one_hot, fd.cuda.to_device(one_hot)):
+        trainer.net.load_state_dict(state)
+        fd.seed(2)
+        losses.append(trainer.step(x, target))
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
+    with pytest.raises(DTypeError, match="both lie on the device"):
+        fd.Trainer(network()).step(x, fd.cuda.to_device(t))
+
+
 def test_there_and_back(batch):
     net = network()
     before = net.state_dict()

@@ -1,5 +1,6 @@
 """What is said where something is missing; a driver in Python stands for NVIDIA's."""
 
+import ctypes
 import enum
 import re
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastdl as fd
-from fastdl.cuda import _driver, _memory
+from fastdl.cuda import _driver, _memory, _precision
 from fastdl.errors import DeviceError, FastdlError
 
 
@@ -32,9 +33,11 @@ class Bindings:
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR="major",
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR="minor",
         CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT="processors")
+    CUstream_flags = types.SimpleNamespace(CU_STREAM_NON_BLOCKING=1)
+    CUevent_flags = types.SimpleNamespace(CU_EVENT_DISABLE_TIMING=2)
     CUstreamCaptureMode = types.SimpleNamespace(CU_STREAM_CAPTURE_MODE_RELAXED=2)
     answers = {"cuDeviceGetCount": 1, "cuDeviceGet": 0, "cuDevicePrimaryCtxRetain": "context",
-               "cuStreamCreate": 7, "cuDeviceGetName": b"A GPU\0\0", "cuDriverGetVersion": 12040,
+               "cuDeviceGetName": b"A GPU\0\0", "cuDriverGetVersion": 12040,
                "cuMemAlloc": 4096, "cuModuleLoadData": "module", "cuModuleGetFunction": "function",
                "cuEventCreate": "event", "cuEventElapsedTime": 2.5, "cuStreamEndCapture": "graph",
                "cuGraphInstantiate": "ready"}
@@ -44,6 +47,13 @@ class Bindings:
 
     def cuDeviceGetAttribute(self, which, device):
         return Result.CUDA_SUCCESS, {"major": 9, "minor": 0, "processors": 132}[which]
+
+    def cuStreamCreate(self, flags):
+        return Result.CUDA_SUCCESS, {0: 7, 1: 8}[flags]
+
+    def cuMemHostAlloc(self, size, flags):
+        self.host = ctypes.create_string_buffer(size)
+        return self.failing.get("cuMemHostAlloc", Result.CUDA_SUCCESS), ctypes.addressof(self.host)
 
     def cuMemGetInfo(self):
         return Result.CUDA_SUCCESS, 1_000_000, 8_000_000
@@ -78,9 +88,33 @@ def test_a_device():
     assert bindings.calls[-1] == ("cuGraphLaunch", "ready", 7)
 
 
-def test_a_kernel_is_found_by_its_name_and_launched_with_its_arguments():
-    import ctypes
+def test_copies_beside_the_work():
+    bindings = Bindings()
+    device = _driver.Nvidia(bindings)
+    memory = device.page_locked(3)
+    memory[:] = 1, 2, 3
+    assert bytes(bindings.host) == np.array([1, 2, 3], np.float32).tobytes()
+    bindings.calls.clear()
+    device.wait(event := device.event(), device.copies)
+    device.copy_in_beside(4096, memory)
+    device.record(event, device.copies)
+    device.wait_here(event)
+    address = ctypes.addressof(bindings.host)
+    assert bindings.calls == [
+        ("cuEventCreate", 2), ("cuStreamWaitEvent", 8, "event", 0),
+        ("cuMemcpyHtoDAsync", 4096, address, 12, 8), ("cuEventRecord", "event", 8),
+        ("cuEventSynchronize", "event")]
+    bindings.calls.clear()
+    device.follow(1, device.stream)
+    assert bindings.calls == [("cuEventCreate", 2), ("cuEventRecord", "event", 7),
+                              ("cuStreamWaitEvent", 1, "event", 0), ("cuEventDestroy", "event")]
+    memory = memory[1:]
+    assert bindings.calls[-1][0] == "cuEventDestroy"
+    del memory
+    assert bindings.calls[-1] == ("cuMemFreeHost", address)
 
+
+def test_a_kernel_is_found_by_its_name_and_launched_with_its_arguments():
     bindings = Bindings()
     device = _driver.Nvidia(bindings)
     function = device.load(".version 8.0\n.visible .entry _Z3abc(\n.param .u64 x\n)\n{ ret; }")
@@ -111,7 +145,15 @@ def test_the_real_bindings_have_all_that_is_called():
         assert hasattr(bindings.CUresult, "".join(name))
     for name in re.findall(r"attribute\.(CU_\w+)", source):
         assert hasattr(bindings.CUdevice_attribute, name)
-    assert hasattr(bindings.CUstreamCaptureMode, "CU_STREAM_CAPTURE_MODE_RELAXED")
+    for kind, name in re.findall(r"\.(CU[a-z]\w+)\.(CU_\w+)", source):
+        assert hasattr(getattr(bindings, kind), name)
+
+
+def test_a_driver_that_finds_no_device():
+    bindings = Bindings()
+    bindings.answers = {**bindings.answers, "cuDeviceGetCount": 0}
+    with pytest.raises(DeviceError, match="the driver finds no device"):
+        _driver.Nvidia(bindings)
 
 
 @pytest.mark.parametrize(("bindings", "message"), [
@@ -137,6 +179,36 @@ def test_driver_too_old(status):
     device = _driver.Nvidia(Bindings(cuModuleLoadData=status))
     with pytest.raises(DeviceError, match=r"driver \(for CUDA 12\.4\) is too old"):
         device.load(".entry x()")
+
+
+def test_driver_without_a_function():
+    bindings = Bindings()
+    device = _driver.Nvidia(bindings)
+
+    def missing(*arguments):
+        raise RuntimeError('Function "cuGraphInstantiate" not found')
+
+    bindings.cuGraphInstantiate = missing
+    with pytest.raises(DeviceError, match=r"driver \(for CUDA 12\.4\) is too old.*Instantiate"):
+        device.end_capture()
+
+
+def test_out_of_page_locked_memory():
+    device = _driver.Nvidia(Bindings(cuMemHostAlloc=Result.CUDA_ERROR_OUT_OF_MEMORY))
+    with pytest.raises(MemoryError, match=r"4\.0 MB of the host's memory asked for, page-locked"):
+        device.page_locked(1_000_000)
+
+
+def test_a_device_too_old_for_tf32(monkeypatch):
+    class Old(Bindings):
+        def cuDeviceGetAttribute(self, which, device):
+            return Result.CUDA_SUCCESS, {"major": 7, "minor": 5, "processors": 40}[which]
+
+    monkeypatch.setattr(_precision, "driver", lambda: _driver.Nvidia(Old()))
+    with pytest.raises(DeviceError, match=r"TF32 needs .* 8\.0 or later, A GPU has 7\.5$"):
+        fd.cuda.allow_tf32(True)
+    assert not fd.cuda.tf32_allowed()
+    fd.cuda.allow_tf32(False)               # for which there need not be a device
 
 
 def test_out_of_memory_says_how_much(monkeypatch):

@@ -8,11 +8,15 @@ import pytest
 from conftest import SIMULATED
 from on_device import FOLDERS
 
-CAPABILITY = (8, 0)
+
+@pytest.fixture(scope="module", params=[(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
+def capability(request):
+    """Of the devices that it is compiled for."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def kernels():
+def kernels(capability):
     """All kernels and their PTX, with one of each kind of the products; skips without compiler."""
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
     if SIMULATED:
@@ -20,16 +24,23 @@ def kernels():
     modules = {folder: importlib.import_module(f"fastdl._kernels.{folder}._cuda")
                for folder in sorted(set(FOLDERS.values()))}
     from fastdl.cuda import _launch
+    from fastdl.cuda._tile import TILES
 
-    modules["gemm"]._product(128, True, False, True)
-    modules["conv"]._gathered_product(128, False, False, True, True)
-    modules["conv"]._gathered_product(64, True, True, False, False)
-    modules["conv"]._weight_product(128, True)
+    large, small = TILES[False]
+    modules["gemm"]._product(large, True, False, True)
+    modules["conv"]._gathered_product(large, False, False, True, True)
+    modules["conv"]._gathered_product(small, True, True, False, False)
+    modules["conv"]._weight_product(large, True)
+    large, small = TILES[True]
+    modules["gemm"]._product(large, True, False, True)
+    modules["gemm"]._product(small, False, True, False)
+    modules["conv"]._gathered_product(large, False, False, True, True)
+    modules["conv"]._weight_product(small, False)
     first = next(k for k in _launch.kernels if k.__name__ == "_copy_rows")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            first.compiled(CAPABILITY)
+            first.compiled(capability)
     except Exception as error:
         if "nvvm" in str(error).lower() or "nvrtc" in str(error).lower():
             pytest.skip(f"NVIDIA's compiler is not installed: {str(error).splitlines()[0][:80]}")
@@ -38,31 +49,36 @@ def kernels():
     some = [k for i, k in enumerate(_launch.kernels) if k.__name__ not in ("plain", "fast")
             or i % 5 == 0]
     return {f"{k.function.__module__.split('.')[-2]} {k.__name__} {k.constants}":
-            (k, k.compiled(CAPABILITY)) for k in some}
+            (k, k.compiled(capability)) for k in some}
 
 
-def test_all_compile_and_compute_in_float32(kernels):
+def test_all_compile_and_compute_in_float32(kernels, capability):
     assert len(kernels) > 50
     for name, (_, ptx) in kernels.items():
         assert ptx.count(".entry") == 1, name
+        assert ".target sm_{}{}".format(*capability) in ptx, name
         assert not re.search(r"\b(add|mul|fma|div|cvt)\S*\.f64", ptx), f"{name} computes in float64"
 
 
 def test_products_stay_in_registers_and_load_fours(kernels):
     """64 sums a thread, indexed with numbers that the compiler knows; 16 bytes at a time."""
+    tensor_core = r"mma\.sync\.aligned\.m16n8k8\.row\.col\.f32\.tf32\.tf32\.f32"
     for name, (kernel, ptx) in kernels.items():
         if kernel.__name__ == "product":
-            assert ptx.count("fma.rn.f32") >= 4 * 64, name
-            assert "ld.shared.v4.f32" in ptx, name
+            tf32 = "TF32" in kernel.constants
+            assert len(re.findall(tensor_core, ptx)) == (16 if tf32 else 0), name
+            assert ("cvt.rna.tf32.f32" in ptx) == tf32, name
+            assert tf32 or ptx.count("fma.rn.f32") >= 4 * 64, name
+            assert re.search(r"ld\.shared\.v4\.\w32", ptx), name
             assert len(re.findall(r"(?:ld|st)\.local", ptx)) < 40, name
             local = re.search(r"\.local \S+ \S+ \S*__local_depot\d+\[(\d+)\]", ptx)
             assert local is None or int(local[1]) < 256, name
 
 
-def test_kept_on_disk(kernels, tmp_path, monkeypatch):
+def test_kept_on_disk(kernels, capability, tmp_path, monkeypatch):
     monkeypatch.setenv("FASTDL_CUDA_CACHE", str(tmp_path / "new"))
     kernel, _ = next(iter(kernels.values()))
-    ptx = kernel.ptx(CAPABILITY)
+    ptx = kernel.ptx(capability)
     assert [path.read_text() for path in (tmp_path / "new").iterdir()] == [ptx]
     monkeypatch.setattr(kernel, "compiled", None)
-    assert kernel.ptx(CAPABILITY) == ptx
+    assert kernel.ptx(capability) == ptx

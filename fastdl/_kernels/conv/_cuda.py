@@ -13,6 +13,8 @@ fastdl/cuda/_tile.py gathers it from the image while it brings tiles into shared
 The first two are one kernel: a term is a tap and a channel, all channels of a tap in a row, and
 filters are copied into that order first. Forward, tap kh of output oh reads row oh SH - PH + kh DH;
 backward, row h was reached from (h + PH - kh DH) / SH, where that is whole.
+
+For 1x1 convolutions nothing need be gathered: they are left to cuBLASLt where it is faster.
 """
 
 from functools import cache
@@ -20,6 +22,7 @@ from functools import cache
 import numpy as np
 
 from ...cuda._array import empty
+from ...cuda._cublas import Problem, are_apart, faster, library, prepared
 from ...cuda._device import (
     SIMULATED,
     THREADS,
@@ -38,7 +41,7 @@ from ...cuda._device import (
     store4,
 )
 from ...cuda._driver import driver
-from ...cuda._tile import DEPTH, EACH, TILES, clear, row_of, tile_and_parts
+from ...cuda._tile import EACH, clear, part_of, row_of, tile_and_parts
 from ..batchnorm._cuda import fill_moments
 from ..pool._cuda import max_pool2d, max_pool2d_backward
 from .reference import convolve_then_pool, unpooled
@@ -178,15 +181,16 @@ def _packed(w: floats, packed: floats, n: int64, G: int32, OG: int32, taps: int3
 
 
 @cache
-def _gathered_product(side, to_x, strided, aligned_filters, aligned_maps):
+def _gathered_product(tile, to_x, strided, aligned_filters, aligned_maps):
     """The kernel of forward, or `to_x`; `strided`: rows are divided by a stride other than 1."""
-    tile = TILES[side]
     bring_filters, put_filters = tile.brings(False, aligned_filters), tile.put_along_side
-    multiply, threads, across, half = tile.multiply, tile.threads, tile.across, side // 2
+    side, depth, threads, multiply = tile.side, tile.depth, tile.threads, tile.multiply
     stage, stages, pitch, brought = tile.stage, 2 * tile.stage, tile.pitch, tile.brought
+    corner, row_gap, column_gap = tile.corner, tile.row_gap, tile.column_gap
+    rounded = tile.rounded
     # A thread gathers one pixel in so many, of so many terms: neighbours gather neighbours.
     lanes = min(32, threads)
-    pixels, rows = side // lanes, DEPTH * lanes // threads
+    pixels, rows = side // lanes, depth * lanes // threads
 
     @device
     def gather(x, first, last, channels, plane, bases, tops, lefts, H, W, KW, SH, SW, DH, DW, t,
@@ -210,10 +214,10 @@ def _gathered_product(side, to_x, strided, aligned_filters, aligned_maps):
     def put_gathered(shared, at, t, numbers):
         for r in range(rows):
             for p in range(pixels):
-                shared[at + (t // lanes * rows + r) * pitch + t % lanes + p * lanes] = (
+                shared[at + (t // lanes * rows + r) * pitch + t % lanes + p * lanes] = rounded(
                     numbers[pixels * r + p])
 
-    @kernel(threads, 2 if side > 64 else 4, (side, to_x, strided, aligned_filters, aligned_maps))
+    @kernel(threads, tile.blocks, (*tile.kind, to_x, strided, aligned_filters, aligned_maps))
     def product(x: floats, packed: floats, b: floats, residual: floats, gate: floats, y: floats,
                 N: int32, inner: int32, outer: int32, groups: int32, H: int32, W: int32,
                 YH: int32, YW: int32, KW: int32, terms: int32, step_h: int32, step_w: int32,
@@ -255,7 +259,7 @@ def _gathered_product(side, to_x, strided, aligned_filters, aligned_maps):
         put_gathered(right, 0, t, next_b)
         cuda.syncthreads()
         at = 0
-        for k in range(first + DEPTH, last + DEPTH, DEPTH):
+        for k in range(first + depth, last + depth, depth):
             if k < last:
                 bring_filters(packed, outer, outer, last, row, k, t, next_a, filters)
                 gather(x, k, last, inner, plane, bases, tops, lefts, H, W, KW, SH, SW, DH, DW, t,
@@ -267,12 +271,13 @@ def _gathered_product(side, to_x, strided, aligned_filters, aligned_maps):
                 put_gathered(right, at, t, next_b)
             cuda.syncthreads()
         base = part * part_size
+        down, along = corner(t)
         for s in range(EACH):
-            o = row + s // 4 * half + t // across * 4 + s % 4
+            o = row + down + s // 4 * row_gap + s % 4
             channel = group * outer + o
             row_of(sums, s, line)
             for h in range(2):
-                j = column + h * half + t % across * 4
+                j = column + along + h * column_gap
                 if o < outer and j < count:
                     image, place = divided(j, L)
                     first_i = i = (image * groups * outer + channel) * L + place
@@ -298,6 +303,22 @@ def _has_fours(array, row):
     return array.address % 16 == 0 and row % 4 == 0
 
 
+def _product(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, dilations, relu):
+    """Forward, or to x."""
+    def in_tiles(y):
+        _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, dilations, relu)
+
+    def by_library(y):
+        _by_library(x, w, b, residual, gate, y, to_x, relu)
+
+    compute, pointwise = in_tiles, steps == (1, 1) and starts == (0, 0)
+    if library() and pointwise and _is_pointwise(x, w, y, groups) and are_apart(y, residual, gate):
+        finish = [part is not None for part in (b, residual, gate)]
+        problem = _of_images(x, w, y, to_x)[1]
+        compute = faster(problem, f"conv2d {finish} relu={bool(relu)}", y, by_library, in_tiles)
+    compute(y)
+
+
 def _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, dilations, relu):
     (N, C, H, W), (_, OC, YH, YW) = x.shape, y.shape
     KH, KW = w.shape[2:]
@@ -308,9 +329,9 @@ def _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, 
     terms, columns = KH * KW * inner, N * YH * YW
     tile, parts = tile_and_parts(outer, columns, terms, max(1, driver().processors // groups))
     whole = y if parts == 1 else empty((parts, *y.shape))
-    run = _gathered_product(tile.side, to_x, strides != (1, 1), outer % 4 == 0,
+    run = _gathered_product(tile, to_x, strides != (1, 1), outer % 4 == 0,
                             _has_fours(whole, YH * YW))
-    part_terms = -(-terms // parts // DEPTH) * DEPTH
+    part_terms = part_of(terms, parts, tile)
     window = (N, inner, outer, groups, H, W, YH, YW, KW, terms, *steps, *starts, *strides,
               *dilations, parts, part_terms, y.size)
     blocks = -(-columns // tile.side), -(-outer // tile.side), groups * parts
@@ -320,6 +341,28 @@ def _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, 
         return
     run[blocks](x, packed, None, None, None, whole, *window, 0, 0, 0, 0)
     _added_up[blocks_for(y.size)](whole, b, residual, gate, y, y.size, parts, *finish, OC, YH * YW)
+
+
+# ---- 1x1 convolutions, by NVIDIA's library: a product for each image ----
+
+def _is_pointwise(x, w, y, groups):
+    """Whether it is one, but for the steps."""
+    return groups == 1 and w.shape[2:] == (1, 1) and x.shape[2:] == y.shape[2:]
+
+
+def _of_images(x, w, y, to_x):
+    """Filters, the first image and its result as matrices, and their product."""
+    matrices = w.reshape(w.shape[:2]), x[0].reshape(x.shape[1], -1), y[0].reshape(y.shape[1], -1)
+    steps = 0, matrices[1].size, matrices[2].size
+    return matrices, Problem.of(*matrices, trans_a=to_x, batch=len(x), steps=steps)
+
+
+def _by_library(x, w, b, residual, gate, y, to_x, relu):
+    (filters, image, result), problem = _of_images(x, w, y, to_x)
+    prepared(problem)(filters, image, None, result)
+    finish = b is not None, residual is not None, gate is not None, relu
+    if any(finish):
+        _added_up[blocks_for(y.size)](y, b, residual, gate, y, y.size, 1, *finish, *result.shape)
 
 
 def _uses_tiles(w, groups):
@@ -346,7 +389,7 @@ def conv2d_max_pool2d(x, w, b, y, argmax, stride, padding, dilation, relu, algor
 def _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu):
     if _uses_tiles(w, groups) and y.size:
         starts = -padding[0], -padding[1]
-        _in_tiles(x, w, b, residual, None, y, groups, False, stride, starts, (1, 1), dilation, relu)
+        _product(x, w, b, residual, None, y, groups, False, stride, starts, (1, 1), dilation, relu)
         return
     _forward[blocks_for(y.size)](x, w, b, residual, y, y.size, b is not None, residual is not None,
                                  relu, *_sizes(x, w, y, groups, stride, padding, dilation))
@@ -357,8 +400,8 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
     dy = unpooled(dy, argmax, dx, w, (stride, padding, dilation), max_pool2d_backward, empty)
     if _uses_tiles(w, groups) and dx.size:
         back = -dilation[0], -dilation[1]
-        _in_tiles(dy, w, None, residual, gate, dx, groups, True, (1, 1), padding, stride, back,
-                  False)
+        _product(dy, w, None, residual, gate, dx, groups, True, (1, 1), padding, stride, back,
+                 False)
         return
     _to_input[blocks_for(dx.size)](dy, w, residual, gate, dx, dx.size, residual is not None,
                                    gate is not None,
@@ -368,12 +411,12 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
 # ---- in tiles: to w ----
 
 @cache
-def _weight_product(side, aligned):
+def _weight_product(tile, aligned):
     """The kernel; `aligned`: four pixels of dy are one load."""
-    tile = TILES[side]
-    share, threads, across, half = tile.share, tile.threads, tile.across, side // 2
-    put, multiply, brought = tile.put_along_terms, tile.multiply, tile.brought
-    stage, stages, of_terms = tile.stage, 2 * tile.stage, DEPTH // 4
+    side, depth, threads, multiply = tile.side, tile.depth, tile.threads, tile.multiply
+    put, share, brought = tile.put_along_terms, tile.share, tile.brought
+    stage, stages, of_terms = tile.stage, 2 * tile.stage, tile.depth // 4
+    corner, row_gap, column_gap = tile.corner, tile.row_gap, tile.column_gap
 
     @device
     def bring(dy, x, first, last, row, column, rows, columns, group, groups, G, H, W, OH, OW, KH,
@@ -411,7 +454,7 @@ def _weight_product(side, aligned):
                     if oh == OH:
                         oh, image = 0, image + 1
 
-    @kernel(threads, 2 if side > 64 else 4, (side, aligned))
+    @kernel(threads, tile.blocks, (*tile.kind, aligned))
     def product(dy: floats, x: floats, dw: floats, N: int32, rows: int32, G: int32, groups: int32,
                 H: int32, W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32,
                 SW: int32, PH: int32, PW: int32, DH: int32, DW: int32, parts: int32,
@@ -435,7 +478,7 @@ def _weight_product(side, aligned):
         put(right, 0, t, of_x)
         cuda.syncthreads()
         at = 0
-        for k in range(first + DEPTH, last + DEPTH, DEPTH):
+        for k in range(first + depth, last + depth, depth):
             if k < last:
                 bring(dy, x, k, last, row, column, rows, columns, group, groups, G, H, W, OH, OW,
                       KH, KW, SH, SW, PH, PW, DH, DW, t, of_dy, of_x)
@@ -446,12 +489,13 @@ def _weight_product(side, aligned):
                 put(right, at, t, of_x)
             cuda.syncthreads()
         base = part * part_size
+        down, along = corner(t)
         for s in range(EACH):
-            oc = row + s // 4 * half + t // across * 4 + s % 4
+            oc = row + down + s // 4 * row_gap + s % 4
             row_of(sums, s, line)
             for h in range(2):
                 for q in range(4):
-                    tap = column + h * half + t % across * 4 + q
+                    tap = column + along + h * column_gap + q
                     if oc < rows and tap < columns:
                         dw[base + (group * rows + oc) * columns + tap] = line[4 * h + q]
 
@@ -461,23 +505,60 @@ def _weight_product(side, aligned):
 def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, algorithm,
                            argmax=None):
     dy = unpooled(dy, argmax, x, dw, (stride, padding, dilation), max_pool2d_backward, empty)
-    N, OC, OH, OW = dy.shape
+    N = len(dy)
     if db is not None:
         _bias_gradient(dy, db)
     if not _uses_tiles(dw, groups) or not dy.size:
         _to_weight[dw.size](dy, x, dw, N, *_sizes(x, dw, dy, groups, stride, padding, dilation))
         return
+
+    def in_tiles(dw):
+        _to_weight_in_tiles(dy, x, dw, stride, padding, dilation, groups)
+
+    def by_library(dw):
+        _to_weight_by_library(dy, x, dw)
+
+    compute, pointwise = in_tiles, tuple(stride) == (1, 1) and tuple(padding) == (0, 0)
+    if library() and pointwise and _is_pointwise(x, dw, dy, groups) and (
+            N * dw.size <= x.size + dy.size):
+        problem = _of_gradients(dy, x, dw.reshape(dw.shape[:2]))[1]
+        compute = faster(problem, "conv2d to w", dw, by_library, in_tiles)
+    compute(dw)
+
+
+def _to_weight_in_tiles(dy, x, dw, stride, padding, dilation, groups):
+    N, OC, OH, OW = dy.shape
     G, KH, KW = dw.shape[1:]
     rows, columns, terms = OC // groups, G * KH * KW, N * OH * OW
     tile, parts = tile_and_parts(rows, columns, terms, max(1, driver().processors // groups))
     whole = dw if parts == 1 else empty((parts, *dw.shape))
-    run = _weight_product(tile.side, _has_fours(dy, OH * OW))
+    run = _weight_product(tile, _has_fours(dy, OH * OW))
     blocks = -(-columns // tile.side), -(-rows // tile.side), groups * parts
     run[blocks](dy, x, whole, N, rows, G, groups, *x.shape[2:], OH, OW, KH, KW, *stride, *padding,
-                *dilation, parts, -(-terms // parts // DEPTH) * DEPTH, dw.size)
+                *dilation, parts, part_of(terms, parts, tile), dw.size)
     if parts > 1:
-        _added_up[blocks_for(dw.size)](whole, None, None, None, dw, dw.size, parts, 0, 0, 0, 0, 1,
-                                       1)
+        _sum_of_parts(whole, dw)
+
+
+def _of_gradients(dy, x, result):
+    """The first image of dy and of x as matrices, and their product into a matrix like `result`."""
+    matrices = dy[0].reshape(dy.shape[1], -1), x[0].reshape(x.shape[1], -1), result
+    steps = [matrix.size for matrix in matrices]
+    return matrices, Problem.of(*matrices, trans_b=True, batch=len(x), steps=steps)
+
+
+def _to_weight_by_library(dy, x, dw):
+    """A product for each image; then their sum."""
+    whole = empty((len(x), *dw.shape[:2]))
+    (of_dy, of_x, result), problem = _of_gradients(dy, x, whole[0])
+    prepared(problem)(of_dy, of_x, None, result)
+    _sum_of_parts(whole, dw)
+
+
+def _sum_of_parts(whole, result):
+    """Over the first axis."""
+    n = result.size
+    _added_up[blocks_for(n)](whole, None, None, None, result, n, len(whole), 0, 0, 0, 0, 1, 1)
 
 
 def _bias_gradient(dy, db):
@@ -486,4 +567,4 @@ def _bias_gradient(dy, db):
     sums = db if count == 1 else empty((count, OC))
     _to_bias[count, OC](dy, sums, N, OC, OH * OW)
     if count > 1:
-        _added_up[blocks_for(OC)](sums, None, None, None, db, OC, count, 0, 0, 0, 0, 1, 1)
+        _sum_of_parts(sums, db)

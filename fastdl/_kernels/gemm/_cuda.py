@@ -2,7 +2,8 @@
 
 `_plain` is the product as one would write it down, a thread for each element. `_product` makes
 tiles of it (fastdl/cuda/_tile.py): of either factor, fours come along the terms of the sum or along
-rows or columns of the result, whichever lies together in memory.
+rows or columns of the result, whichever lies together in memory. Where cuBLASLt is installed and
+faster, it makes the product (fastdl/cuda/_cublas.py).
 """
 
 from functools import cache
@@ -10,6 +11,7 @@ from functools import cache
 import numpy as np
 
 from ...cuda._array import empty
+from ...cuda._cublas import Problem, are_apart, faster, library, prepared
 from ...cuda._device import (
     SIMULATED,
     ZERO,
@@ -24,7 +26,7 @@ from ...cuda._device import (
     store4,
 )
 from ...cuda._driver import driver
-from ...cuda._tile import DEPTH, EACH, TILES, clear, row_of, tile_and_parts
+from ...cuda._tile import EACH, clear, part_of, row_of, tile_and_parts
 
 _SUMS = EACH * EACH
 
@@ -63,17 +65,17 @@ def _plain(a: floats, b: floats, bias: floats, gate: floats, out: floats, M: int
 # ---- in tiles ----
 
 @cache
-def _product(side, a_along_terms, b_along_terms, aligned):
+def _product(tile, a_along_terms, b_along_terms, aligned):
     """The kernel for factors that lie so; `aligned`: all fours begin at multiples of 16 bytes."""
-    tile = TILES[side]
     bring_a = tile.brings(a_along_terms, aligned)
     bring_b = tile.brings(b_along_terms, aligned)
     put_a = tile.put_along_terms if a_along_terms else tile.put_along_side
     put_b = tile.put_along_terms if b_along_terms else tile.put_along_side
-    multiply, threads, across, half = tile.multiply, tile.threads, tile.across, side // 2
+    side, depth, multiply, corner = tile.side, tile.depth, tile.multiply, tile.corner
     stage, stages, brought = tile.stage, 2 * tile.stage, tile.brought
+    row_gap, column_gap = tile.row_gap, tile.column_gap
 
-    @kernel(threads, 2 if side > 64 else 4, (side, a_along_terms, b_along_terms, aligned))
+    @kernel(tile.threads, tile.blocks, (*tile.kind, a_along_terms, b_along_terms, aligned))
     def product(a: floats, b: floats, bias: floats, gate: floats, out: floats, M: int32, N: int32,
                 K: int32, a_pitch: int64, b_pitch: int64, pitch: int64, gate_pitch: int64,
                 part_terms: int32, part_size: int64, alpha: float32, beta: float32,
@@ -95,7 +97,7 @@ def _product(side, a_along_terms, b_along_terms, aligned):
         put_b(right, 0, t, next_b)
         cuda.syncthreads()
         at = 0
-        for k in range(first + DEPTH, last + DEPTH, DEPTH):
+        for k in range(first + depth, last + depth, depth):
             if k < last:
                 bring_a(a, a_pitch, M, last, row, k, t, next_a, 0)
                 bring_b(b, b_pitch, N, last, column, k, t, next_b, 0)
@@ -106,12 +108,13 @@ def _product(side, a_along_terms, b_along_terms, aligned):
                 put_b(right, at, t, next_b)
             cuda.syncthreads()
         base = cuda.blockIdx.z * part_size
+        down, along = corner(t)
         for s in range(EACH):
-            i = row + s // 4 * half + t // across * 4 + s % 4
+            i = row + down + s // 4 * row_gap + s % 4
             row_of(sums, s, line)
             if i < M:
                 for h in range(2):
-                    j = column + h * half + t % across * 4
+                    j = column + along + h * column_gap
                     for q in range(4):
                         if j + q < N:
                             line[4 * h + q] = _finished(
@@ -156,19 +159,37 @@ PLAIN_BELOW = 200 if SIMULATED else 1 << 12     # multiplications; fewer are all
 def gemm(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
     M, N = out.shape
     K = a.shape[0] if trans_a else a.shape[1]
-    last = (alpha, beta, bias is not None, gate is not None, relu)
-    grid = blocks_for(N), min(M, 32768)
     if M * N * K <= PLAIN_BELOW or K == 0:
         a_steps = (1, _pitch(a)) if trans_a else (_pitch(a), 1)
         b_steps = (1, _pitch(b)) if trans_b else (_pitch(b), 1)
-        _plain[grid](a, b, bias, gate, out, M, N, K, *a_steps, *b_steps, _pitch(out), _pitch(gate),
-                     *last)
+        _plain[_grid(out)](a, b, bias, gate, out, M, N, K, *a_steps, *b_steps, _pitch(out),
+                           _pitch(gate), alpha, beta, bias is not None, gate is not None, relu)
         return
+
+    def tiles(out):
+        in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu)
+
+    def cublas(out):
+        by_library(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu)
+
+    compute = tiles
+    if library() and out.flags.c_contiguous and are_apart(out, gate):
+        operation = f"gemm beta={beta != 0} gate={gate is not None} relu={bool(relu)}"
+        compute = faster(Problem.of(a, b, out, trans_a, trans_b, bias), operation, out, cublas,
+                         tiles)
+    compute(out)
+
+
+def in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
+    """The product by the kernels here."""
+    M, N = out.shape
+    K = a.shape[0] if trans_a else a.shape[1]
+    last = (alpha, beta, bias is not None, gate is not None, relu)
     tile, parts = tile_and_parts(M, N, K, driver().processors)
     aligned = all(map(_has_fours, (a, b, out)))
-    run = _product(tile.side, not trans_a, bool(trans_b), aligned)
+    run = _product(tile, not trans_a, bool(trans_b), aligned)
     blocks = -(-N // tile.side), -(-M // tile.side), parts
-    terms = -(-K // parts // DEPTH) * DEPTH
+    terms = part_of(K, parts, tile)
     if parts == 1:
         run[blocks](a, b, bias, gate, out, M, N, K, _pitch(a), _pitch(b), _pitch(out), _pitch(gate),
                     terms, 0, *last)
@@ -176,7 +197,25 @@ def gemm(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
     apart = empty((parts, M, N))
     run[blocks](a, b, None, None, apart, M, N, K, _pitch(a), _pitch(b), N, 0, terms, M * N, 1.0,
                 0.0, 0, 0, 0)
-    _added_up[grid](apart, bias, gate, out, parts, M, N, _pitch(out), _pitch(gate), *last)
+    _added_up[_grid(out)](apart, bias, gate, out, parts, M, N, _pitch(out), _pitch(gate), *last)
+
+
+def by_library(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
+    """The product by cuBLASLt.
+
+    ReLU and gate come afterwards, by a kernel here: the library may think otherwise of NaN.
+    """
+    M, N = out.shape
+    multiply = prepared(Problem.of(a, b, out, trans_a, trans_b, bias))
+    multiply(a, b, bias, out, alpha, beta)
+    if relu or gate is not None:
+        _added_up[_grid(out)](out, None, gate, out, 1, M, N, N, _pitch(gate), 1.0, 0.0, 0,
+                              gate is not None, relu)
+
+
+def _grid(out):
+    M, N = out.shape
+    return blocks_for(N), min(M, 32768)
 
 
 # ---- sums of columns ----

@@ -33,7 +33,8 @@ cdef int multiply(fd_gemm_args *args, fd_dtype dtype) except -1:
     cut(args, itemsize, threads_for(work))
     if args.moments != NULL:
         open_slots(args.moments, args.grid_m)
-    if (args.grid_n == 1 and args.grid_m > 1
+    # What is quickly packed each thread packs for itself: to get it from another takes longer.
+    if (args.grid_n == 1 and args.grid_m > 1 and threads_for(<double> args.N * args.K) > 1
             and not fd_b_lies_ready(args, ceil_div(args.M, args.grid_m), itemsize)):
         panels = panel_items(args.N, itemsize)
         args.packed = shared_scratch(panels * PANEL_BYTES * args.K + 1)

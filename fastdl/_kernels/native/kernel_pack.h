@@ -1,9 +1,8 @@
 /* Transposing, and packing: lines copied into panels in which k runs slowest.
  *
- * A matrix is transposed VL x VL elements at a time: one step
- * interleaves row i with row i + VL / 2 into the rows 2i and 2i + 1. That moves the top bit of the
- * row's number to the bottom of the column's, and the other way round; after log2(VL) steps rows
- * and columns have changed places.
+ * A matrix is transposed VL x VL elements at a time. Each step exchanges a bit of the row's number
+ * for the same bit of the column's, by two shuffles of the two rows that differ in this bit alone;
+ * after log2(VL) steps rows and columns have changed places.
  */
 #if !defined(__GNUC__)
 #define FD_LANES 1
@@ -19,42 +18,50 @@
 #endif
 #endif
 
+#define FD_2_LANES(FROM, j, bit) FROM(j, bit), FROM(j + 1, bit)
+#define FD_4_LANES(FROM, j, bit) FD_2_LANES(FROM, j, bit), FD_2_LANES(FROM, j + 2, bit)
+#define FD_8_LANES(FROM, j, bit) FD_4_LANES(FROM, j, bit), FD_4_LANES(FROM, j + 4, bit)
 #if FD_LANES == 16
-#define FD_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define FD_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define FD_EACH_LANE(FROM, bit) FD_8_LANES(FROM, 0, bit), FD_8_LANES(FROM, 8, bit)
 #elif FD_LANES == 8
-#define FD_LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define FD_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define FD_EACH_LANE(FROM, bit) FD_8_LANES(FROM, 0, bit)
 #elif FD_LANES == 4
-#define FD_LOW 0, 4, 1, 5
-#define FD_HIGH 2, 6, 3, 7
+#define FD_EACH_LANE(FROM, bit) FD_4_LANES(FROM, 0, bit)
 #else
-#define FD_LOW 0, 2
-#define FD_HIGH 1, 3
+#define FD_EACH_LANE(FROM, bit) FD_2_LANES(FROM, 0, bit)
 #endif
+/* Where lane j of the first row comes from, and of the second: one of both one after the other. */
+#define FD_FIRST(j, bit) ((j) & bit ? FD_LANES + (j) - bit : (j))
+#define FD_SECOND(j, bit) ((j) & bit ? FD_LANES + (j) : (j) + bit)
+#define FD_EXCHANGE(bit)                                                                          \
+    _Pragma("GCC unroll 16") for (int i = 0; i < FD_LANES; i++)                                   \
+        if (!(i & bit)) {                                                                         \
+            V first = rows[i], second = rows[i + bit];                                            \
+            rows[i] = __builtin_shufflevector(first, second, FD_EACH_LANE(FD_FIRST, bit));        \
+            rows[i + bit] = __builtin_shufflevector(first, second, FD_EACH_LANE(FD_SECOND, bit)); \
+        }
 
 /* out[k, i] = in[i, k] for VL steps of k and VL lines i; lines from `lines` on are 0. */
 FD_INLINE void K(transpose_block)(const T *in, ptrdiff_t in_step, ptrdiff_t lines, T *out,
                                   ptrdiff_t out_step)
 {
 #if defined(FD_HAS_SHUFFLE) && FD_LANES > 1
-    V rows[FD_LANES], mixed[FD_LANES];
+    V rows[FD_LANES];
 #pragma GCC unroll 16
     for (int i = 0; i < FD_LANES; i++) {
         rows[i] = (V){0};
         if (i < lines) rows[i] = K(load)(in + i * in_step);
     }
-#pragma GCC unroll 4
-    for (int step = 1; step < FD_LANES; step *= 2) {
-#pragma GCC unroll 16
-        for (int i = 0; i < FD_LANES / 2; i++) {
-            V a = rows[i], b = rows[i + FD_LANES / 2];
-            mixed[2 * i] = __builtin_shufflevector(a, b, FD_LOW);
-            mixed[2 * i + 1] = __builtin_shufflevector(a, b, FD_HIGH);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < FD_LANES; i++) rows[i] = mixed[i];
-    }
+#if FD_LANES > 8
+    FD_EXCHANGE(8)
+#endif
+#if FD_LANES > 4
+    FD_EXCHANGE(4)
+#endif
+#if FD_LANES > 2
+    FD_EXCHANGE(2)
+#endif
+    FD_EXCHANGE(1)
 #pragma GCC unroll 16
     for (int i = 0; i < FD_LANES; i++) K(store)(out + i * out_step, rows[i]);
 #else
@@ -65,8 +72,13 @@ FD_INLINE void K(transpose_block)(const T *in, ptrdiff_t in_step, ptrdiff_t line
 }
 #undef FD_LANES
 #undef FD_HAS_SHUFFLE
-#undef FD_LOW
-#undef FD_HIGH
+#undef FD_2_LANES
+#undef FD_4_LANES
+#undef FD_8_LANES
+#undef FD_EACH_LANE
+#undef FD_FIRST
+#undef FD_SECOND
+#undef FD_EXCHANGE
 
 /* out[j, i] = in[i, j]. Blocks at the edges overlap their neighbours. */
 static void K(transpose)(const T *in, ptrdiff_t in_row, ptrdiff_t rows, ptrdiff_t columns, T *out,

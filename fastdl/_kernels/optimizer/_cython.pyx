@@ -1,9 +1,12 @@
 """Update steps, the elements of all parameters split among threads (native/kernel_optimizer.h)."""
 
+cimport numpy as cnp
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport sqrt
 
 from ..native._native cimport *
+
+cnp.import_array()
 
 cdef enum:
     WORK = 2                        # several arrays are read and written for each element
@@ -12,7 +15,7 @@ cdef enum:
 cdef void *changed(object array, fd_dtype dtype, Py_ssize_t size) except? NULL:
     """Data of an array that the update writes."""
     cdef void *data = buffer(array, dtype, size)
-    if not array.flags.writeable:
+    if not cnp.PyArray_ISWRITEABLE(array):
         raise ValueError("native kernel: an array to be updated is read-only")
     return data
 
@@ -28,6 +31,7 @@ cdef class Table:
     def __cinit__(self, *lists):
         """Lists of the parameters, their gradients, and their states."""
         cdef Py_ssize_t i, size, count = len(lists[0]), block = 0
+        cdef cnp.ndarray w
         for arrays in lists:
             if not isinstance(arrays, list) or len(arrays) != count:
                 raise ValueError(f"native kernel expected lists of {count} arrays each, got "
@@ -41,8 +45,9 @@ cdef class Table:
         if count:
             self.dtype = dtype_of(ws[0])
         for i in range(count):
-            size = dws[i].size
-            self.parameters[i].w = changed(ws[i], self.dtype, size)
+            w = ws[i]
+            size = cnp.PyArray_SIZE(w)
+            self.parameters[i].w = changed(w, self.dtype, size)
             self.parameters[i].dw = buffer(dws[i], self.dtype, size)
             self.parameters[i].s1 = NULL if s1s is None else changed(s1s[i], self.dtype, size)
             self.parameters[i].s2 = NULL if s2s is None else changed(s2s[i], self.dtype, size)

@@ -87,8 +87,9 @@ def facts() -> dict[str, Any]:
     return {"versions": {"torch": torch.__version__}}
 
 
-def _prepared(layers: list[dict[str, Any]], x: np.ndarray,
-              options: dict[str, Any]) -> tuple[Any, torch.Tensor]:
+def prepared(layers: list[dict[str, Any]], x: np.ndarray,
+             options: dict[str, Any]) -> tuple[Any, torch.Tensor]:
+    """The network and its images, in the layout that is wanted."""
     net: Any = Net(layers)
     images = torch.from_numpy(x)
     if options.get("channels_last"):
@@ -100,8 +101,8 @@ def _prepared(layers: list[dict[str, Any]], x: np.ndarray,
 def training(network: Network, layers: list[dict[str, Any]], x: np.ndarray, ts: np.ndarray,
              options: dict[str, Any]) -> Callable[[int], float]:
     """See `worker`."""
-    net, images = _prepared(layers, x, options)
-    labels, optimizer = torch.from_numpy(ts), _optimizer(network, net)
+    net, images = prepared(layers, x, options)
+    labels, optimizer = torch.from_numpy(ts), optimizer_of(network, net)
 
     def loss_of(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(net(images), labels)
@@ -118,9 +119,11 @@ def training(network: Network, layers: list[dict[str, Any]], x: np.ndarray, ts: 
     return step
 
 
-def _optimizer(network: Network, net: Net) -> torch.optim.Optimizer:
+def optimizer_of(network: Network, net: Net, capturable: bool = False) -> torch.optim.Optimizer:
+    """What trains it; a graph of the device may have to hold its steps."""
     if network.optimizer == "adam":
-        return torch.optim.Adam(net.parameters(), lr=network.learning_rate, fused=True)
+        return torch.optim.Adam(net.parameters(), lr=network.learning_rate, fused=True,
+                                capturable=capturable)
     return torch.optim.SGD(net.parameters(), lr=network.learning_rate, momentum=MOMENTUM,
                            fused=True)
 
@@ -128,7 +131,7 @@ def _optimizer(network: Network, net: Net) -> torch.optim.Optimizer:
 def inference(network: Network, layers: list[dict[str, Any]], x: np.ndarray,
               options: dict[str, Any]) -> Callable[[], Any]:
     """See `worker`; compiled, the weights are constants, and batch norm folds into them."""
-    net, images = _prepared(layers, x, options)
+    net, images = prepared(layers, x, options)
     net.eval()
     function: Any = net
     if options.get("compiled"):

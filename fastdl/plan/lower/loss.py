@@ -11,8 +11,8 @@ from ..._kernels import _dispatch
 from ...cuda import to_device, to_host
 from ...errors import ShapeError
 from ...losses import Loss, SoftmaxCrossEntropy, WithAuxiliary
-from ...ops._arrays import Array, empty
-from ...ops.loss import checked_targets, mean_loss
+from ...ops._arrays import Array, empty, on_device
+from ...ops.loss import checked_targets, expect_same_place, mean_loss
 from ..value import Value
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class SoftmaxCrossEntropyRule(LossRule):
                  able=True)
 
     def take(self, t: Any) -> None:
+        if on_device(t):
+            expect_same_place("softmax_cross_entropy", self._like, t)
         t = self.loss.smoothed(self._scores, t)
         self._suffix, self.targets = checked_targets("softmax_cross_entropy", self._scores, t)
 
