@@ -2,8 +2,8 @@
  * once, and the sums of the few columns that meet it are in registers; weights are too, for all of
  * the strip.
  *
- * Each vector takes up the rows anew. Tiles, which take all vectors of a few pixels at once, were up
- * to a third slower with vectors of 64 bytes, and as much quicker with shorter ones. */
+ * Each vector takes up the rows anew. Tiles, which take all vectors of a few pixels at once, were
+ * up to a third slower with vectors of 64 bytes, and as much quicker with shorter ones. */
 enum { K(STRIP_ROWS) = 4 };
 
 /* One vector of a strip: what is on the way through its columns. */
@@ -17,9 +17,9 @@ typedef struct {
     int relu, ahead, stream;
 } K(strip);
 
-/* `kept` steps from `step` on. A step is one column of outputs: it adds its new columns of inputs to
- * the sums of `kept` outputs, and its first output is then complete. The sum of column j is in place
- * j % kept. `whole`: all steps and all columns are there. */
+/* `kept` steps from `step` on. A step is one column of outputs: it adds its new columns of inputs
+ * to the sums of `kept` outputs, and its first output is then complete. The sum of column j is in
+ * place j % kept. `whole`: all steps and all columns are there. */
 FD_INLINE void K(depthwise_steps)(K(strip) *s, ptrdiff_t step, V *sums, const V *weight, V bias,
                                   const int taps, const int stride, const int height,
                                   const int whole)
@@ -104,9 +104,9 @@ FD_INLINE void K(depthwise_strip)(const K(outputs) *o, ptrdiff_t row, ptrdiff_t 
             K(depthwise_steps)(&strip, step, sums, weight, bias, taps, stride, height, 0);
 }
 
-/* Square filters of at most 3 x 3, going down. Strips are low where memory or the sets of the first
- * cache are short: its sets repeat every 4 KiB, so that the pixels of 512 or 1024 channels fall into
- * one or two of them, and what a high strip writes is put out before it is complete. */
+/* Square filters of at most 3 x 3, going down. Four rows read each input 1.5 times, two rows twice;
+ * but two were quicker where memory is the limit, and where pixels lie 2 KiB apart, as of 512 or 1024
+ * channels: they share one or two sets of the first cache (rows apart by one more line took half). */
 FD_INLINE void K(depthwise_rows)(const K(outputs) *o, const int taps, const int stride)
 {
     int low = o->stream || o->in_column * (ptrdiff_t)sizeof(T) % 2048 == 0;
