@@ -105,8 +105,8 @@ FD_INLINE void K(depthwise_strip)(const K(outputs) *o, ptrdiff_t row, ptrdiff_t 
 }
 
 /* Square filters of at most 3 x 3, going down. Four rows read each input 1.5 times, two rows twice;
- * but two were quicker where memory is the limit, and where pixels lie 2 KiB apart, as of 512 or 1024
- * channels: they share one or two sets of the first cache (rows apart by one more line took half). */
+ * but two were quicker where memory is the limit, and where pixels lie 2 KiB apart, as of 512 or
+ * 1024 channels: they share one or two sets of the first cache. */
 FD_INLINE void K(depthwise_rows)(const K(outputs) *o, const int taps, const int stride)
 {
     int low = o->stream || o->in_column * (ptrdiff_t)sizeof(T) % 2048 == 0;
