@@ -42,7 +42,7 @@ static void K(depthwise_outputs)(const K(outputs) *o)
 /* A walk that writes outputs: those at row * step_h + phase_h, and columns alike. */
 typedef struct {
     K(walk) walk;                       /* comes first */
-    int backward, ahead;
+    int backward, ahead, stream;
     ptrdiff_t phase_h, phase_w, step_h, step_w;
 } K(writer);
 
@@ -93,7 +93,7 @@ static void K(write_block)(void *p, ptrdiff_t n, const fd_block *block)
     K(outputs) o = {
         .h = &walk->h, .w = &walk->w, .rows = block->rows, .columns = block->columns,
         .vectors = fd_length(block->vectors), .relu = args->relu && !backward,
-        .ahead = writer->ahead, .zeros = walk->zeros, .dump = walk->dump};
+        .ahead = writer->ahead, .stream = writer->stream, .zeros = walk->zeros, .dump = walk->dump};
     for (ptrdiff_t j = 0; j < walk->multiplier; j++) {
         if (backward || j == 0) {
             K(view) from = K(view_of)(walk, backward ? args->dy : args->x, backward, n,
@@ -145,6 +145,7 @@ static void K(write_maps)(K(writer) *writer, fd_axis h, fd_axis w, ptrdiff_t beg
     if (!K(prepare_walk)(walk)) return;
     K(pack_taps)(writer, h, w);
     writer->ahead = K(is_beyond_caches)(walk);
+    writer->stream = K(passes_caches)(walk, writer->backward ? walk->args->dx : walk->args->y);
     ptrdiff_t cells = walk->args->row_cells;
     for (ptrdiff_t item = begin; item < end; item++) {
         fd_block all = {fd_part(walk->h.outputs, K(TILE_ROWS), cells, item % cells),

@@ -146,13 +146,26 @@ static int K(prepare_walk)(K(walk) *walk)
     return 1;
 }
 
-/* Maps that are read and written where they lie, and that the last cache does not hold together. */
-static inline int K(is_beyond_caches)(const K(walk) *walk)
+/* Bytes of maps that are read and written where they lie; 0 if others are. */
+static inline ptrdiff_t K(bytes_where_they_lie)(const K(walk) *walk)
 {
     const fd_window *w = &walk->args->window;
     ptrdiff_t pixels = w->C * w->H * w->W + walk->args->OC * w->OH * w->OW;
-    return walk->group == walk->vectors
-        && w->N * pixels * (ptrdiff_t)sizeof(T) > FD_CACHED_BYTES;
+    return walk->group == walk->vectors ? w->N * pixels * (ptrdiff_t)sizeof(T) : 0;
+}
+
+/* Maps that the last cache does not hold together. */
+static inline int K(is_beyond_caches)(const K(walk) *walk)
+{
+    return K(bytes_where_they_lie)(walk) > FD_CACHED_BYTES;
+}
+
+/* Maps so large that who reads the result next finds too little of it in the caches to make up for
+ * what writing it there takes. Measured with a reader: 31 MiB gained, 25 MiB lost. */
+static inline int K(passes_caches)(const K(walk) *walk, const void *out)
+{
+    return K(bytes_where_they_lie)(walk) > ((ptrdiff_t)28 << 20) && (uintptr_t)out % FD_VBYTES == 0
+        && walk->args->window.C % VL == 0;
 }
 
 /* Weights, or sums, of the channels of a vector. */

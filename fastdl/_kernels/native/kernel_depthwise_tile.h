@@ -19,6 +19,7 @@ typedef struct {
     ptrdiff_t out_row, out_column;
     int relu;
     int ahead;                          /* fetch what the rows below will read and write */
+    int stream;                         /* by rows: write past the caches; vectors are aligned */
     const T *zeros;                     /* a pixel that is read where there is none */
     T *dump;                            /* one that is written where there is none */
 } K(outputs);
