@@ -41,7 +41,8 @@ float32, int32, int64, uint64 = types.float32, types.int32, types.int64, types.u
 
 __all__ = ["SIMULATED", "bindings", "cgutils", "compile_ptx", "cuda", "float32", "floats", "int32",
            "int64", "intrinsic", "ints", "ir", "load4", "load_library", "longs", "octets",
-           "pointer_to_floats", "store4", "types", "uint64", "ulongs", "version"]
+           "pointer_to_floats", "store2", "store4",
+           "types", "uint64", "ulongs", "version"]
 
 
 def version() -> str:
@@ -110,18 +111,22 @@ if SIMULATED:
         for k in range(4):
             p[i + k] = v[k]
 
+    def store2(p, i, v):
+        """Store two."""
+        assert i % 2 == 0, "not aligned"
+        p[i], p[i + 1] = v
+
     def pointer_to_floats(address):
         """What lies at an address."""
         return np.ctypeslib.as_array((ctypes.c_float * (1 << 20)).from_address(int(address)))
 else:
-    _FOUR = ir.VectorType(ir.FloatType(), 4)
-
-    def _as_vector(context, builder, kind, value, index):
-        """A pointer to four floats at `index` of a pointer or an array in shared memory."""
+    def _as_vector(context, builder, kind, value, index, count):
+        """A pointer to so many floats at `index` of a pointer or an array in shared memory."""
         if not isinstance(kind, types.CPointer):
             value = context.make_array(kind)(context, builder, value=value).data
         address = builder.gep(value, [index])
-        return builder.bitcast(address, _FOUR.as_pointer(address.type.addrspace))
+        vector = ir.VectorType(ir.FloatType(), count)
+        return builder.bitcast(address, vector.as_pointer(address.type.addrspace))
 
     def _lane(k):
         return ir.Constant(ir.IntType(32), k)
@@ -132,28 +137,37 @@ else:
         signature = types.UniTuple(types.float32, 4)(p, types.intp)
 
         def generate(context, builder, signature, arguments):
-            address = _as_vector(context, builder, signature.args[0], *arguments)
+            address = _as_vector(context, builder, signature.args[0], *arguments, 4)
             four = builder.load(address, align=16)
             return cgutils.pack_array(builder, [builder.extract_element(four, _lane(k))
                                                 for k in range(4)])
 
         return signature, generate
 
-    @intrinsic
-    def store4(_, p, i, v):
-        """Store four by one instruction."""
-        signature = types.none(p, types.intp, types.UniTuple(types.float32, 4))
+    def _store(p, count):
+        """Signature and code of what stores so many."""
+        signature = types.none(p, types.intp, types.UniTuple(types.float32, count))
 
         def generate(context, builder, signature, arguments):
             p, i, v = arguments
-            address = _as_vector(context, builder, signature.args[0], p, i)
-            four = ir.Constant(_FOUR, ir.Undefined)
-            for k in range(4):
-                four = builder.insert_element(four, builder.extract_value(v, k), _lane(k))
-            builder.store(four, address, align=16)
+            address = _as_vector(context, builder, signature.args[0], p, i, count)
+            vector = ir.Constant(ir.VectorType(ir.FloatType(), count), ir.Undefined)
+            for k in range(count):
+                vector = builder.insert_element(vector, builder.extract_value(v, k), _lane(k))
+            builder.store(vector, address, align=4 * count)
             return context.get_dummy_value()
 
         return signature, generate
+
+    @intrinsic
+    def store4(_, p, i, v):
+        """Store four by one instruction."""
+        return _store(p, 4)
+
+    @intrinsic
+    def store2(_, p, i, v):
+        """Store two by one instruction; their address is a multiple of 8 bytes."""
+        return _store(p, 2)
 
     @intrinsic
     def pointer_to_floats(_, address):

@@ -17,16 +17,19 @@ from ._compat import (
     longs,
     octets,
     pointer_to_floats,
+    store2,
     store4,
     uint64,
     ulongs,
 )
+from ._driver import driver
 from ._launch import THREADS, blocks_for, device, kernel
 
-__all__ = ["ONE", "SIMULATED", "THREADS", "ZERO", "block_max", "block_sum", "blocks_for", "cuda",
-           "device", "divided", "erfc", "exp", "float32", "floats", "int32", "int64", "ints",
-           "kernel", "load4", "log", "log1p", "longs", "octets", "pointer_to_floats", "power",
-           "sqrt", "store4", "tanh", "uint64", "ulongs"]
+__all__ = ["ONE", "SIMULATED", "THREADS", "WARP", "WARPS", "ZERO", "block_max", "block_sum",
+           "blocks_for", "clamped", "cuda", "device", "divided", "erfc", "exchanged", "exp",
+           "float32", "floats", "in_step", "inside", "int32", "int64", "ints", "kernel", "load4",
+           "log", "log1p", "longs", "octets", "pointer_to_floats", "power", "sqrt", "store2",
+           "store4", "tanh", "uint64", "ulongs", "warp_max", "warp_sum"]
 
 # A number written as 0.0 is float64, and so is all that is computed with it.
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -39,8 +42,13 @@ exp, log, log1p, sqrt, tanh = (getattr(_functions, name)
 power: Any = np.power if SIMULATED else math.pow
 erfc: Any = (lambda x: np.float32(math.erfc(x))) if SIMULATED else math.erfc
 
-_HALF = THREADS // 2
+WARP = THREADS if SIMULATED else 32     # threads that run together, and can read one another
+WARPS = THREADS // WARP
+_STEPS = WARP.bit_length() - 1
+_ALL = 0xFFFFFFFF
 
+
+# ---- numbers ----
 
 @device
 def divided(a, b):
@@ -50,34 +58,87 @@ def divided(a, b):
 
 
 @device
-def block_sum(value):
-    """The sum of all threads' values, in every thread; all of them must come here."""
-    cells = cuda.shared.array(THREADS, float32)
-    t = cuda.threadIdx.x
-    cuda.syncthreads()                  # the cells may still be read from the time before
-    cells[t] = value
-    cuda.syncthreads()
-    width = _HALF
-    while width > 0:
-        if t < width:
-            cells[t] += cells[t + width]
-        cuda.syncthreads()
-        width //= 2
-    return cells[0]
+def inside(i, n):
+    """Whether 0 <= i < n, by one comparison: without its sign, what is below 0 is large."""
+    return np.uint32(i) < np.uint32(n)
 
 
 @device
-def block_max(value):
-    """The largest of all threads' values, in every thread; NaN counts as the largest."""
-    cells = cuda.shared.array(THREADS, float32)
-    t = cuda.threadIdx.x
-    cuda.syncthreads()
-    cells[t] = value
-    cuda.syncthreads()
-    width = _HALF
-    while width > 0:
-        if t < width and not cells[t] >= cells[t + width] and cells[t] == cells[t]:
-            cells[t] = cells[t + width]
+def clamped(i, n):
+    """The nearest number from 0 to n - 1."""
+    return np.int64(min(max(np.int32(i), np.int32(0)), np.int32(n - 1)))
+
+
+# ---- sums and maxima of the threads of a warp, and of a block; all of them must come here ----
+
+if SIMULATED:
+    @device
+    def exchanged(value, distance):
+        """The value of that thread of the warp whose number differs in this one bit."""
+        cells = cuda.shared.array(THREADS, float32)
+        t = cuda.threadIdx.x
+        cells[t] = value
         cuda.syncthreads()
-        width //= 2
-    return cells[0]
+        value = cells[t ^ distance]
+        cuda.syncthreads()              # before the next values come
+        return value
+else:
+    @device
+    def exchanged(value, distance):
+        """The value of that thread of the warp whose number differs in this one bit."""
+        return cuda.shfl_xor_sync(_ALL, value, distance)
+
+
+@device
+def _sum(a, b):
+    return a + b
+
+
+@device
+def _larger(a, b):
+    """NaN counts as the largest."""
+    return a if a >= b or a != a else b
+
+
+def _reductions(f):
+    """The functions that put the values of a warp, or of a block, together; all threads get it."""
+    @device
+    def of_warp(value):
+        for step in range(_STEPS):
+            value = f(value, exchanged(value, 1 << step))
+        return value
+
+    @device
+    def of_block(value):
+        cells = cuda.shared.array(WARPS, float32)
+        value = of_warp(value)
+        cuda.syncthreads()              # the cells may still be read from the time before
+        if cuda.threadIdx.x % WARP == 0:
+            cells[cuda.threadIdx.x // WARP] = value
+        cuda.syncthreads()
+        value = cells[0]
+        for warp in range(1, WARPS):
+            value = f(value, cells[warp])
+        return value
+
+    return of_warp, of_block
+
+
+warp_sum, block_sum = _reductions(_sum)
+warp_max, block_max = _reductions(_larger)
+
+
+# ---- who does what ----
+
+def in_step(count, size):
+    """Blocks for `count` equal pieces of work, and how many pieces they do at once.
+
+    A piece takes `size` threads. A thread goes from one piece to another, always at the same place
+    of it: what depends on the place is computed once, and the next address by an addition.
+    """
+    blocks_for(count * size)            # or it is too large
+    if not count or not size:
+        return 0, 1
+    most = max(1, 16 * driver().processors * THREADS // size)
+    at_once = -(-count // -(-count // most))
+    return -(-at_once * size // THREADS), at_once
