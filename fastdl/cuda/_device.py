@@ -29,7 +29,7 @@ __all__ = ["ONE", "SIMULATED", "THREADS", "WARP", "WARPS", "ZERO", "block_max", 
            "blocks_for", "clamped", "cuda", "device", "divided", "erfc", "exchanged", "exp",
            "float32", "floats", "in_step", "inside", "int32", "int64", "ints", "kernel", "load4",
            "log", "log1p", "longs", "octets", "pointer_to_floats", "power", "sqrt", "store2",
-           "store4", "tanh", "uint64", "ulongs", "warp_max", "warp_sum"]
+           "store4", "tanh", "uint64", "ulongs", "warp_max", "warp_sum", "warps_for"]
 
 # A number written as 0.0 is float64, and so is all that is computed with it.
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -130,6 +130,11 @@ warp_max, block_max = _reductions(_larger)
 
 # ---- who does what ----
 
+def warps_for(work):
+    """Blocks for so many pieces of work, each of which a warp does."""
+    return -(-work // WARPS)
+
+
 def in_step(count, size):
     """Blocks for `count` equal pieces of work, and how many pieces they do at once.
 
@@ -139,6 +144,6 @@ def in_step(count, size):
     blocks_for(count * size)            # or it is too large
     if not count or not size:
         return 0, 1
-    most = max(1, 16 * driver().processors * THREADS // size)
+    most = max(1, 32 * driver().processors * THREADS // size)
     at_once = -(-count // -(-count // most))
     return -(-at_once * size // THREADS), at_once
