@@ -7,12 +7,15 @@ what came from it, so nothing is added by two threads. A kernel's size is a cons
 
 from functools import cache
 
+import numpy as np
+
 from ...cuda._device import (
     ZERO,
     clamped,
     cuda,
     device,
     divided,
+    float32,
     floats,
     in_step,
     inside,
@@ -23,7 +26,7 @@ from ...cuda._device import (
 
 @device
 def _cell(x, row, h, w, H, W):
-    """x at (h, w) of the map whose row h begins at `row`, or 0 beside it."""
+    """x at (h, w) of a map whose row h begins at `row`, or 0 beside it."""
     value = ZERO
     if inside(h, H) and inside(w, W):
         value = x[row + w]
@@ -31,9 +34,8 @@ def _cell(x, row, h, w, H, W):
 
 
 @cache
-def _to_col(KH, KW):
-    """The kernels for both orders."""
-    @kernel(constants=(KH, KW))
+def _by_tap(KH, KW):
+    @kernel(blocks=4, constants=(KH, KW))
     def by_tap(x: floats, col: floats, planes: int32, at_once: int32, H: int32, W: int32,
                OH: int32, OW: int32, SH: int32, SW: int32, PH: int32, PW: int32, DH: int32,
                DW: int32):
@@ -44,36 +46,42 @@ def _to_col(KH, KW):
             return
         oh, ow = divided(pixel, OW)
         top, left = oh * SH - PH, ow * SW - PW
+        values = cuda.local.array(KW, float32)
+        source, at = plane * H * W, plane * (KH * KW) * pixels + pixel
         while plane < planes:
-            at = plane * (KH * KW) * pixels + pixel
             for kh in range(KH):
                 h = top + kh * DH
                 for kw in range(KW):
-                    col[at] = _cell(x, (plane * H + h) * W, h, left + kw * DW, H, W)
-                    at += pixels
-            plane += at_once
+                    values[kw] = _cell(x, source + h * W, h, left + kw * DW, H, W)
+                for kw in range(KW):
+                    col[at + (kh * KW + kw) * pixels] = values[kw]
+            plane, source = plane + at_once, source + at_once * H * W
+            at += at_once * (KH * KW) * pixels
 
-    @kernel(constants=(KH, KW))
-    def by_pixel(x: floats, col: floats, rows: int32, at_once: int32, C: int32, H: int32, W: int32,
-                 OH: int32, OW: int32, SH: int32, SW: int32, PH: int32, PW: int32, DH: int32,
-                 DW: int32):
-        """col (N OH OW, C KH KW): a thread does its tap of the pixels of one row and another."""
-        taps = C * KH * KW
-        row, tap = divided(cuda.grid(1), taps)
-        if row >= at_once:
-            return
-        rest, kw = divided(tap, KW)
-        c, kh = divided(rest, KH)
-        while row < rows:
-            image, oh = divided(row, OH)
-            h, w = oh * SH - PH + kh * DH, kw * DW - PW
-            source, at = ((image * C + c) * H + h) * W, row * OW * taps + tap
-            for _ in range(OW):
-                col[at] = _cell(x, source, h, w, H, W)
-                w, at = w + SW, at + taps
-            row += at_once
+    return by_tap
 
-    return by_tap, by_pixel
+
+@kernel()
+def _by_pixel(x: floats, col: floats, rows: int32, at_once: int32, C: int32, H: int32, W: int32,
+              OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32, PH: int32,
+              PW: int32, DH: int32, DW: int32):
+    """col (N OH OW, C KH KW): a thread does its tap of the pixels of one row and another."""
+    taps = C * KH * KW
+    row, tap = divided(cuda.grid(1), taps)
+    if row >= at_once:
+        return
+    rest, kw = divided(tap, KW)
+    c, kh = divided(rest, KH)
+    left = kw * DW - PW
+    while row < rows:
+        image, oh = divided(row, OH)
+        h = oh * SH - PH + kh * DH
+        begin, at = ((image * C + c) * H + h) * W, row * OW * taps + tap
+        w, end = np.int32(left), left + OW * SW
+        while w < end:
+            col[at] = _cell(x, begin, h, w, H, W)
+            w, at = np.int32(w + SW), at + taps
+        row += at_once
 
 
 @cache
@@ -110,15 +118,14 @@ def _from_col(KH, KW, SH, SW):
 
 def im2col(x, col, kernel, stride, padding, dilation, output, transpose):
     N, C, H, W = x.shape
-    by_tap, by_pixel = _to_col(*kernel)
-    window = (H, W, *output, *stride, *padding, *dilation)
+    (KH, KW), (OH, OW) = kernel, output
     if transpose:
-        rows = N * output[0]
-        blocks, at_once = in_step(rows, C * kernel[0] * kernel[1])
-        by_pixel[blocks](x, col, rows, at_once, C, *window)
+        blocks, at_once = in_step(N * OH, C * KH * KW)
+        _by_pixel[blocks](x, col, N * OH, at_once, C, H, W, OH, OW, KH, KW, *stride, *padding,
+                          *dilation)
     else:
-        blocks, at_once = in_step(N * C, output[0] * output[1])
-        by_tap[blocks](x, col, N * C, at_once, *window)
+        blocks, at_once = in_step(N * C, OH * OW)
+        _by_tap(KH, KW)[blocks](x, col, N * C, at_once, H, W, OH, OW, *stride, *padding, *dilation)
 
 
 def col2im(col, x, kernel, stride, padding, dilation, output, transpose):
