@@ -77,7 +77,7 @@ def _by_pixel(x: floats, col: floats, rows: int32, at_once: int32, C: int32, H: 
         image, oh = divided(row, OH)
         h = oh * SH - PH + kh * DH
         begin, at = ((image * C + c) * H + h) * W, row * OW * taps + tap
-        w, end = np.int32(left), left + OW * SW
+        w, end = np.int32(left), np.int32(left + OW * SW)
         while w < end:
             col[at] = _cell(x, begin, h, w, H, W)
             w, at = np.int32(w + SW), at + taps
