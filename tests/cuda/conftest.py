@@ -1,6 +1,8 @@
-"""Tests of the device: on a GPU, or in numba's simulator (NUMBA_ENABLE_CUDASIM=1), or skipped.
+"""Tests of the device: on a GPU, in numba's simulator, on a machine in Python, or skipped.
 
-`test_in_the_simulator` runs all of them there, in a process of its own.
+The simulator (NUMBA_ENABLE_CUDASIM=1) executes the kernels' Python, the machine
+(FASTDL_TEST_DEVICE=machine) the PTX that they are compiled to. `test_without_a_gpu` runs all tests
+in both, in processes of their own.
 """
 
 import os
@@ -15,6 +17,12 @@ import fastdl as fd
 sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+MACHINE = os.environ.get("FASTDL_TEST_DEVICE") == "machine"
+
+if MACHINE:
+    from machine.for_tests import install
+
+    install()
 
 
 @pytest.fixture(scope="session")
