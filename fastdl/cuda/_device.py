@@ -1,7 +1,7 @@
 """What kernels of the device are written with."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,11 +25,49 @@ from ._compat import (
 from ._driver import driver
 from ._launch import THREADS, blocks_for, device, kernel
 
-__all__ = ["ONE", "SIMULATED", "THREADS", "WARP", "WARPS", "ZERO", "block_max", "block_sum",
-           "blocks_for", "clamped", "cuda", "device", "divided", "erfc", "exchanged", "exp",
-           "float32", "floats", "in_step", "inside", "int32", "int64", "ints", "kernel", "load4",
-           "log", "log1p", "longs", "octets", "pointer_to_floats", "power", "sqrt", "store2",
-           "store4", "tanh", "uint64", "ulongs", "warp_max", "warp_sum", "warps_for"]
+__all__ = [
+    "ONE",
+    "SIMULATED",
+    "THREADS",
+    "WARP",
+    "WARPS",
+    "ZERO",
+    "ByRow",
+    "block_max",
+    "block_sum",
+    "blocks_for",
+    "clamped",
+    "cuda",
+    "device",
+    "divided",
+    "erfc",
+    "exchanged",
+    "exp",
+    "float32",
+    "floats",
+    "in_step",
+    "inside",
+    "int32",
+    "int64",
+    "ints",
+    "kernel",
+    "load4",
+    "log",
+    "log1p",
+    "longs",
+    "octets",
+    "pointer_to_floats",
+    "power",
+    "sqrt",
+    "store2",
+    "store4",
+    "tanh",
+    "uint64",
+    "ulongs",
+    "warp_max",
+    "warp_sum",
+    "warps_for",
+]
 
 # A number written as 0.0 is float64, and so is all that is computed with it.
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -135,6 +173,7 @@ def warps_for(work):
     return -(-work // WARPS)
 
 
+
 def in_step(count, size):
     """Blocks for `count` equal pieces of work, and how many pieces they do at once.
 
@@ -147,3 +186,34 @@ def in_step(count, size):
     most = max(1, 32 * driver().processors * THREADS // size)
     at_once = -(-count // -(-count // most))
     return -(-at_once * size // THREADS), at_once
+
+
+class Team(NamedTuple):
+    """Who does a row of a matrix: the threads of a warp, or of a block.
+
+    In a kernel, ``row, first = divided(cuda.grid(1), size)`` says which row a thread is at, and at
+    which of its elements it begins; it goes on by `size`. All of a team must come to a sum.
+    """
+
+    size: int
+    sum: Any
+    max: Any
+
+
+class ByRow:
+    """A kernel for warps and one for blocks; ``kernel(rows, columns, *arguments)`` chooses.
+
+    A warp has no barriers, and a short row leaves most of a block without work. Few long rows need
+    many threads each.
+    """
+
+    def __init__(self, make):
+        self._of_warp = make(Team(WARP, warp_sum, warp_max))
+        self._of_block = make(Team(THREADS, block_sum, block_max))
+
+    def __call__(self, rows, columns, *arguments):
+        enough = rows >= 32 * driver().processors
+        if columns <= (32 if enough else 4) * WARP:
+            self._of_warp[warps_for(rows)](*arguments, rows, columns)
+        else:
+            self._of_block[rows](*arguments, rows, columns)

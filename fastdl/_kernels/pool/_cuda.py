@@ -12,8 +12,7 @@ import numpy as np
 from ...cuda._device import (
     ONE,
     ZERO,
-    block_sum,
-    blocks_for,
+    ByRow,
     clamped,
     cuda,
     device,
@@ -23,13 +22,13 @@ from ...cuda._device import (
     in_step,
     inside,
     int32,
-    int64,
     ints,
     kernel,
     octets,
     store2,
 )
 
+_INFINITY = np.float32(np.inf)
 _OF = {np.dtype(np.uint8): octets, np.dtype(np.int32): ints}
 
 
@@ -192,57 +191,95 @@ def _to_cells(dy, argmax, y, dx, kernel, stride, padding, count_padding):
     run[blocks](dy, argmax, y, dx, N * C, at_once, count_padding, H, W, *dy.shape[2:])
 
 
-# ---- over whole maps: a block for each ----
+# ---- over whole maps ----
 
-@kernel()
-def _global_avg(x: floats, y: floats, L: int32):
-    total = ZERO
-    for j in range(cuda.threadIdx.x, L, cuda.blockDim.x):
-        total += x[np.int64(cuda.blockIdx.x) * L + j]
-    total = block_sum(total)
-    if cuda.threadIdx.x == 0:
-        y[cuda.blockIdx.x] = total / np.float32(L)
+@ByRow
+def _global_avg(team):
+    size, team_sum, _ = team
+
+    @kernel(constants=(size,))
+    def global_avg(x: floats, y: floats, planes: int32, L: int32):
+        plane, first = divided(cuda.grid(1), size)
+        if plane >= planes:
+            return
+        total = ZERO
+        for j in range(first, L, size):
+            total += x[plane * L + j]
+        total = team_sum(total)
+        if first == 0:
+            y[plane] = total / np.float32(L)
+
+    return global_avg
 
 
-@kernel()
-def _global_avg_backward(dy: floats, dx: floats, n: int64, L: int32):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-        plane, _ = divided(i, L)
-        dx[i] = dy[plane] / np.float32(L)
+@ByRow
+def _global_max(team):
+    size, _, team_max = team
 
-
-@kernel()
-def _global_max(x: floats, y: floats, argmax: ints, n: int64, has_argmax: int32, L: int32):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-        best, where = x[i * L], 0
-        for j in range(1, L):
-            value = x[i * L + j]
-            if not value <= best and best == best:
+    @kernel(constants=(size,))
+    def global_max(x: floats, y: floats, argmax: ints, has_argmax: int32, planes: int32, L: int32):
+        plane, first = divided(cuda.grid(1), size)
+        if plane >= planes:
+            return
+        best, where = -_INFINITY, L
+        for j in range(first, L, size):
+            value = x[plane * L + j]
+            # A first cell always counts, then what is larger; NaN once and for all.
+            if where == L or (not value <= best and best == best):
                 best, where = value, j
-        y[i] = best
+        largest = team_max(best)
+        if first == 0:
+            y[plane] = largest
         if has_argmax:
-            argmax[i] = where
+            # Of those that have it the first; numbers of cells are less than 2**24.
+            has_it = best == largest or (best != best and largest != largest)
+            where = -team_max(-np.float32(where if has_it else L))
+            if first == 0:
+                argmax[plane] = where
+
+    return global_max
 
 
-@kernel()
-def _global_max_backward(dy: floats, argmax: ints, dx: floats, n: int64, L: int32):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+def _to_planes(largest):
+    """The kernel that hands a plane's gradient to one cell, or the same part of it to all."""
+    @kernel(constants=(largest,))
+    def global_backward(dy: floats, argmax: ints, dx: floats, planes: int32, at_once: int32,
+                        L: int32):
+        i = cuda.grid(1)
         plane, place = divided(i, L)
-        dx[i] = dy[plane] if argmax[plane] == place else ZERO
+        if plane >= at_once:
+            return
+        share = ONE / np.float32(L)
+        while plane < planes:
+            if largest:
+                dx[i] = dy[plane] if argmax[plane] == place else ZERO
+            else:
+                dx[i] = dy[plane] * share
+            plane, i = plane + at_once, i + at_once * L
+
+    return global_backward
+
+
+_to_all, _to_largest = map(_to_planes, (False, True))
 
 
 def global_avg_pool2d(x, y):
-    _global_avg[y.size](x, y, x.shape[2] * x.shape[3])
-
-
-def global_avg_pool2d_backward(dy, dx):
-    _global_avg_backward[blocks_for(dx.size)](dy, dx, dx.size, dx.shape[2] * dx.shape[3])
+    _global_avg(y.size, x.shape[2] * x.shape[3], x, y)
 
 
 def global_max_pool2d(x, y, argmax):
-    _global_max[blocks_for(y.size)](x, y, argmax, y.size, argmax is not None,
-                                    x.shape[2] * x.shape[3])
+    _global_max(y.size, x.shape[2] * x.shape[3], x, y, argmax, argmax is not None)
+
+
+def global_avg_pool2d_backward(dy, dx):
+    _backward_of_planes(_to_all, dy, None, dx)
 
 
 def global_max_pool2d_backward(dy, argmax, dx):
-    _global_max_backward[blocks_for(dx.size)](dy, argmax, dx, dx.size, dx.shape[2] * dx.shape[3])
+    _backward_of_planes(_to_largest, dy, argmax, dx)
+
+
+def _backward_of_planes(run, dy, argmax, dx):
+    L = dx.shape[2] * dx.shape[3]
+    blocks, at_once = in_step(dy.size, L)
+    run[blocks](dy, argmax, dx, dy.size, at_once, L)
