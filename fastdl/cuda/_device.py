@@ -45,7 +45,7 @@ __all__ = [
     "exp",
     "float32",
     "floats",
-    "in_step",
+    "in_fours", "in_step",
     "inside",
     "int32",
     "int64",
@@ -167,6 +167,11 @@ warp_max, block_max = _reductions(_larger)
 
 
 # ---- who does what ----
+
+def in_fours(n, *arrays):
+    """Whether arrays, or rows of theirs, of n elements can be read and written in fours."""
+    return n % 4 == 0 and not any(a is not None and a.address % 16 for a in arrays)
+
 
 def warps_for(work):
     """Blocks for so many pieces of work, each of which a warp does."""

@@ -24,6 +24,7 @@ from ...cuda._device import (
     divided,
     float32,
     floats,
+    in_fours,
     in_step,
     int32,
     kernel,
@@ -279,9 +280,7 @@ _by_one, _by_four = (_sums(width) + _passes(width) for width in (1, 4))
 
 def _kernels(L, *arrays):
     """Those for these arrays; a channel of an image has so many of what they take at once."""
-    if L % 4 or any(a is not None and a.address % 16 for a in arrays):
-        return *_by_one, L
-    return *_by_four, L // 4
+    return (*_by_four, L // 4) if in_fours(L, *arrays) else (*_by_one, L)
 
 
 def _bounds(cap):
