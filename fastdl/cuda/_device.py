@@ -45,7 +45,8 @@ __all__ = [
     "exp",
     "float32",
     "floats",
-    "in_fours", "in_step",
+    "in_fours",
+    "in_step",
     "inside",
     "int32",
     "int64",
@@ -105,6 +106,24 @@ def inside(i, n):
 def clamped(i, n):
     """The nearest number from 0 to n - 1."""
     return np.int64(min(max(np.int32(i), np.int32(0)), np.int32(n - 1)))
+
+
+# ---- memory ----
+
+def access(width):
+    """How to get and to put so many elements: 1 or 4."""
+    @device
+    def get(p, i):
+        return load4(p, i) if width == 4 else (p[i], p[i], p[i], p[i])
+
+    @device
+    def put(p, i, v):
+        if width == 4:
+            store4(p, i, v)
+        else:
+            p[i] = v[0]
+
+    return get, put
 
 
 # ---- sums and maxima of the threads of a warp, and of a block; all of them must come here ----

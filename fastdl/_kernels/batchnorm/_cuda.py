@@ -17,6 +17,7 @@ from ...cuda._device import (
     THREADS,
     WARP,
     ZERO,
+    access,
     block_sum,
     blocks_for,
     cuda,
@@ -28,9 +29,7 @@ from ...cuda._device import (
     in_step,
     int32,
     kernel,
-    load4,
     sqrt,
-    store4,
     warp_sum,
     warps_for,
 )
@@ -64,27 +63,11 @@ def _gated(dy, y, low, high):
     return ZERO if y <= low or y >= high else dy
 
 
-def _access(width):
-    """How to get and to put so many elements: 1 or 4."""
-    @device
-    def get(p, i):
-        return load4(p, i) if width == 4 else (p[i], p[i], p[i], p[i])
-
-    @device
-    def put(p, i, v):
-        if width == 4:
-            store4(p, i, v)
-        else:
-            p[i] = v[0]
-
-    return get, put
-
-
 # ---- sums over channels ----
 
 def _sums(width):
     """The kernels that take so many elements at a time; L counts in these."""
-    get, _ = _access(width)
+    get, _ = access(width)
 
     @kernel(constants=(width,))
     def statistics(x: floats, parts: floats, N: int32, C: int32, L: int32, at_once: int32):
@@ -216,7 +199,7 @@ def _as_part(moments: floats, parts: floats, C: int32, n: float32):
 
 def _passes(width):
     """The kernels that take so many elements at a time; L counts in these."""
-    get, put = _access(width)
+    get, put = access(width)
 
     @kernel(constants=(width,))
     def forward(x: floats, residual: floats, mean: floats, rstd: floats, weight: floats,
@@ -334,6 +317,12 @@ def batch_norm_inference(x, weight, bias, mean, var, residual, y, eps, cap):
     _forward(x, residual, mean, var, weight, bias, y, cap, eps)
 
 
+def add_parts(parts, dw, db):
+    """Fill `db` and `dw` with the sums of parts (C, count, 2)."""
+    C, count, _ = parts.shape
+    _finish_gradients[warps_for(C)](parts, count, C, dw, db)
+
+
 def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training, cap):
     N, C, L = x.shape
     _, sums, _, run, length = _kernels(L, dy, x, y, dx, dresidual)
@@ -341,7 +330,7 @@ def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, tra
     parts = empty((C, count, 2))
     gate = y is not None, *_bounds(cap if y is not None else None)
     sums[count, C](dy, x, y, mean, rstd, parts, N, C, length, at_once, *gate)
-    _finish_gradients[warps_for(C)](parts, count, C, dw, db)
+    add_parts(parts, dw, db)
     blocks, at_once = in_step(N, C * length)
     run[blocks](dy, x, y, mean, rstd, weight, dw, db, dx, dresidual, N, C, length, at_once,
                 dresidual is not None, *gate, 1 / (N * L) if training and N * L else 0.0)
