@@ -202,12 +202,14 @@ def in_step(count, size):
     """Blocks for `count` equal pieces of work, and how many pieces they do at once.
 
     A piece takes `size` threads. A thread goes from one piece to another, always at the same place
-    of it: what depends on the place is computed once, and the next address by an addition.
+    of it: what depends on the place is computed once, and the next address by an addition. The
+    device is filled at least once, and up to four times where threads then still do four pieces.
     """
     blocks_for(count * size)            # or it is too large
     if not count or not size:
         return 0, 1
-    most = max(1, 32 * driver().processors * THREADS // size)
+    full = 8 * driver().processors * THREADS
+    most = max(1, min(max(full, count * size // 4), 4 * full) // size)
     at_once = -(-count // -(-count // most))
     return -(-at_once * size // THREADS), at_once
 
