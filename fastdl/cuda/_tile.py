@@ -3,29 +3,36 @@
 A block makes a tile of the product, `side` by `side`. It goes along the terms of the sum, `depth`
 of them at a time: while it multiplies those in shared memory, the next are on their way from the
 device's memory into registers; then they are put into the other half of the shared memory (two
-stages), so that one barrier a round is enough. A thread makes 8 by 8 elements, in four blocks of 4
-by 4 that lie apart, so that what the threads of a warp read at once lies in different banks.
+stages), so that one barrier a round is enough. A thread makes 8 by 8 elements:
 
-    float32     a thread reads 16 numbers for 64 multiplications of its own
-    TF32        a warp makes 64 by 32 elements on tensor cores (_tensor_core.py): for 8 terms a lane
-                reads 24 numbers, and the warp multiplies 16 times
+    float32     in four blocks of 4 by 4 that lie apart, so that what the threads of a warp read at
+                once lies in different banks; it reads 16 numbers for 64 multiplications of its own
+    TF32        as the tensor cores' instruction has them (_tensor_core.py), of the 64 by 32 that
+                its warp makes: for 8 terms a lane reads 24 numbers for 16 instructions
 
-In shared memory a tile is (depth, pitch): the elements of a row belong to one term. The pitch is
-the side and a bit, so that tiles that come transposed are written into different banks too.
+In shared memory a tile is (depth, pitch): the elements of a row belong to one term. `slot` says
+where an element is. A processor reads 32 numbers of shared memory at once if they lie in different
+banks, at addresses that differ modulo 32; pitch and slots are chosen so that the 32 lanes of a warp
+find them so, whether they write along the terms or along the side.
+
+What is written out below, again and again, stands there so that the compiler sees each number of an
+element: only then do the sums stay in registers. It unrolls small loops, but none around them.
 """
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._compat import SIMULATED, cuda, float32, load4, store4
+from ._compat import SIMULATED, cuda, float32, load4, store2, store4
 from ._launch import device
 from ._precision import tf32_allowed
 from ._tensor_core import mma, to_tf32
 
 ZERO = np.float32(0)
 EACH = 8                                # a thread's elements along either side
-_ALL = EACH * EACH
-WARP = 32
-WARP_ROWS, WARP_COLUMNS = 64, 32        # that a warp makes on tensor cores
+SUMS = EACH * EACH
+_WARP = 32
+_WARP_ROWS, _WARP_COLUMNS = 64, 32      # that a warp makes on tensor cores
 
 
 class Tile:
@@ -36,34 +43,71 @@ class Tile:
     kind : what distinguishes it
     side : of the tile
     depth : terms of a round
+    pitch : numbers from a term to the next in shared memory
     threads, blocks : of a block, and how many blocks a multiprocessor shall hold
-    stage : numbers in one of the two halves of a shared array
-    share : fours that a thread brings for each tile
+    brought : numbers that a thread brings of each factor's tile
+    slot : function: of a four of terms and a place along the side, where the first of them is in
+        shared memory; the others are a pitch apart
+    rounded : function: a number as it goes there
     corner : function: the first row and column of a thread's elements
-    row_gap, column_gap : from its first four rows to the others, and so for columns
-    rounded : function: a number as it goes into shared memory
+    row_step, row_gap : from one of its first four rows to the next, and from those to the others
+    piece, column_gap : its columns lie together in pieces of so many, so far apart
+    store_piece : function: stores one from the sums, at an address that is a multiple of its size
     """
 
     def __init__(self, side, tf32):
         self.kind, self.side = ("TF32" if tf32 else "float32", side), side
         self.depth = 16 if tf32 else 8
-        self.threads, self.blocks = side * side // _ALL, 2 if side > 64 else 4
-        self.pitch = side + 4
+        self.threads, self.blocks = side * side // SUMS, 2 if side > 64 else 4
+        self.brought = side * self.depth // self.threads
+        self.pitch = side + (8 if tf32 else 4)
         self.stage = self.depth * self.pitch
-        self.share = side * self.depth // 4 // self.threads
-        self.brought = 4 * self.share           # numbers
         self.rounded = to_tf32 if tf32 else _same
-        self.row_gap, self.column_gap = (32, 16) if tf32 else (side // 2, side // 2)
-        self.corner, self.multiply = (_on_tensor_cores if tf32 else _one_by_one)(self)
-        self.put_along_terms, self.put_along_side = _puts(self)
+        self.row_step, self.row_gap = (8, 32) if tf32 else (1, side // 2)
+        self.piece, self.column_gap = (2, 8) if tf32 else (4, side // 2)
+        self.store_piece = _store_two if tf32 else _store_four
+        self.slot = (_turned if tf32 else _straight)(self.pitch)
+        self.corner, self._multiply = (_on_tensor_cores if tf32 else _one_by_one)(self)
 
     def brings(self, along_terms, aligned):
-        """A function that brings a thread's part of a tile of a matrix into registers.
-
-        The matrix is (side, terms) in memory where fours go along terms, else (terms, side). Where
-        it is `aligned`, all fours begin at multiples of 16 bytes, and none reaches beyond a row.
-        """
+        """A function that brings a thread's fours of a tile of a matrix into registers."""
         return _brings(self, along_terms, aligned)
+
+    def puts(self, along_terms, rounded=None):
+        """A function that puts them into shared memory, `rounded` as numbers there are."""
+        return _puts(self, along_terms, rounded or self.rounded)
+
+    def spread(self, along_terms):
+        """How a thread's numbers lie that come one by one: next to its neighbours'."""
+        return _spread(self, along_terms)
+
+    def sums_of(self, bring_left, put_left, bring_right, put_right):
+        """A function that adds a part of a product to a thread's sums.
+
+        ``add_products(left, right, first, last, t, sums)``: terms from `first` to `last`; `left`
+        and `right` are what `bring_left` and `bring_right` take.
+        """
+        return _sums_of(self, bring_left, put_left, bring_right, put_right)
+
+    def each_row(self, store):
+        """A function that calls ``store(sums, s, row, *given)`` for all rows of a thread.
+
+        ``sums[8 * s]`` … are the row's elements, and `row` is how far it is from the first.
+        """
+        step, gap = self.row_step, self.row_gap
+
+        @device
+        def store_all(sums, given):
+            store(sums, 0, 0, given)
+            store(sums, 1, step, given)
+            store(sums, 2, 2 * step, given)
+            store(sums, 3, 3 * step, given)
+            store(sums, 4, gap, given)
+            store(sums, 5, gap + step, given)
+            store(sums, 6, gap + 2 * step, given)
+            store(sums, 7, gap + 3 * step, given)
+
+        return store_all
 
 
 @device
@@ -71,172 +115,311 @@ def _same(x):
     return x
 
 
-def _brings(tile, along_terms, aligned):
-    share, threads = tile.share, tile.threads
+def _straight(pitch):
+    @device
+    def slot(four, place):
+        return 4 * four * pitch + place
+
+    return slot
+
+
+def _turned(pitch):
+    """Places are exchanged, otherwise for each four of terms.
+
+    Lanes of a warp write (4 terms, 8 places), (8 terms, 4 places), or 8 places of a term from each
+    four, and read as the first: with a pitch of 8 more than whole banks these are all apart.
+    """
+    @device
+    def slot(four, place):
+        return 4 * four * pitch + (place ^ (four % 4 * 8 + four % 2 * 4))
+
+    return slot
+
+
+# ---- from the device's memory to shared memory, a matrix whose elements lie in fours ----
+
+def _fours(tile, along_terms):
+    """How many fours a thread brings, and a function: of its four, its term and its place."""
+    threads, count = tile.threads, tile.brought // 4
     length = (tile.depth if along_terms else tile.side) // 4
 
     @device
-    def bring(p, pitch, limit, terms, begin, first, t, numbers, origin):
-        """From element `begin` of the side and term `first`; 0 beyond `limit` and `terms`.
+    def whereabouts(t, s):
+        four = t + s * threads
+        if along_terms:
+            return four % length * 4, four // length
+        return four // length, four % length * 4
 
-        The matrix begins at `origin`.
-        """
-        for s in range(share):
-            four = t + s * threads
-            across, along = four // length, four % length * 4
-            if along_terms:
-                across, along = across + begin, along + first
-                rows, columns = limit, terms
-            else:
-                across, along = across + first, along + begin
-                rows, columns = terms, limit
+    return count, whereabouts
+
+
+def _brings(tile, along_terms, aligned):
+    """The matrix is (side, terms) in memory where fours go along terms, else (terms, side).
+
+    Where it is `aligned`, all fours begin at multiples of 16 bytes, and none reaches beyond a row.
+    """
+    count, whereabouts = _fours(tile, along_terms)
+
+    @device
+    def bring(matrix, k, last, t, numbers):
+        """From term `k`; 0 from term `last` and from place `limit`."""
+        p, origin, pitch, limit = matrix
+        for s in range(count):
+            term, place = whereabouts(t, s)
+            # What is the same in each round stands by itself.
+            index = (origin + place * pitch + term) + k if along_terms else (
+                origin + term * pitch + place) + k * pitch
             if aligned:
                 v = (ZERO, ZERO, ZERO, ZERO)
-                if across < rows and along < columns:
-                    v = load4(p, origin + across * pitch + along)
-                for q in range(4):
-                    numbers[4 * s + q] = v[q]
+                if k + term < last and place < limit:
+                    v = load4(p, index)
+                numbers[4 * s], numbers[4 * s + 1], numbers[4 * s + 2], numbers[4 * s + 3] = v
             else:
                 for q in range(4):
-                    numbers[4 * s + q] = ZERO
-                    if across < rows and along + q < columns:
-                        numbers[4 * s + q] = p[origin + across * pitch + along + q]
+                    if along_terms:
+                        inside = k + term + q < last and place < limit
+                    else:
+                        inside = k + term < last and place + q < limit
+                    numbers[4 * s + q] = p[index + q] if inside else ZERO
 
     return bring
 
 
-def _puts(tile):
-    """From registers into shared memory: fours that are four terms, or four of one term."""
-    threads, share, pitch, rounded = tile.threads, tile.share, tile.pitch, tile.rounded
-    of_terms, of_side = tile.depth // 4, tile.side // 4
+def _puts(tile, along_terms, rounded):
+    count, whereabouts = _fours(tile, along_terms)
+    slot, pitch = tile.slot, tile.pitch
 
     @device
     def put_along_terms(shared, at, t, numbers):
-        for s in range(share):
-            four = t + s * threads
+        for s in range(count):
+            term, place = whereabouts(t, s)
+            first = at + slot(term // 4, place)
             for q in range(4):
-                shared[at + (four % of_terms * 4 + q) * pitch + four // of_terms] = rounded(
-                    numbers[4 * s + q])
+                shared[np.uint64(first + q * pitch)] = rounded(numbers[4 * s + q])
 
     @device
     def put_along_side(shared, at, t, numbers):
-        for s in range(share):
-            four = t + s * threads
-            store4(shared, at + four // of_side * pitch + four % of_side * 4,
+        for s in range(count):
+            term, place = whereabouts(t, s)
+            store4(shared, at + slot(term // 4, place) + term % 4 * pitch,
                    (rounded(numbers[4 * s]), rounded(numbers[4 * s + 1]),
                     rounded(numbers[4 * s + 2]), rounded(numbers[4 * s + 3])))
 
-    return put_along_terms, put_along_side
+    return put_along_terms if along_terms else put_along_side
+
+
+# ---- and of anything else, number by number ----
+
+class Spread(NamedTuple):
+    """A thread's part of a tile: number ``places * i + j`` is of its term i and its place j.
+
+    Attributes
+    ----------
+    terms, places : how many it has
+    term, place : functions: of the thread and of i or j, which one it is
+    put : function: puts them into shared memory
+    """
+
+    terms: int
+    places: int
+    term: Any
+    place: Any
+    put: Any
+
+
+def _spread(tile, along_terms):
+    lanes = min(8 if along_terms else 32, tile.threads)     # threads side by side
+    others = tile.threads // lanes
+    terms, places = ((tile.depth // lanes, tile.side // others) if along_terms else
+                     (tile.depth // others, tile.side // lanes))
+    slot, pitch, rounded = tile.slot, tile.pitch, tile.rounded
+
+    @device
+    def term(t, i):
+        return t % lanes + i * lanes if along_terms else t // lanes * terms + i
+
+    @device
+    def place(t, j):
+        return t // lanes + j * others if along_terms else t % lanes + j * lanes
+
+    @device
+    def put(shared, at, t, numbers):
+        for i in range(terms):
+            k = term(t, i)
+            for j in range(places):
+                shared[np.uint64(at + slot(k // 4, place(t, j)) + k % 4 * pitch)] = rounded(
+                    numbers[places * i + j])
+
+    return Spread(terms, places, term, place, put)
+
+
+# ---- the sum ----
+
+def _sums_of(tile, bring_left, put_left, bring_right, put_right):
+    depth, stage, stages, brought = tile.depth, tile.stage, 2 * tile.stage, tile.brought
+    multiply = tile._multiply
+
+    @device
+    def add_products(left, right, first, last, t, sums):
+        of_left = cuda.shared.array(stages, float32)
+        of_right = cuda.shared.array(stages, float32)
+        next_left = cuda.local.array(brought, float32)
+        next_right = cuda.local.array(brought, float32)
+        bring_left(left, first, last, t, next_left)
+        bring_right(right, first, last, t, next_right)
+        put_left(of_left, 0, t, next_left)
+        put_right(of_right, 0, t, next_right)
+        cuda.syncthreads()
+        at = 0
+        for k in range(first + depth, last + depth, depth):
+            if k < last:
+                bring_left(left, k, last, t, next_left)
+                bring_right(right, k, last, t, next_right)
+            multiply(of_left, of_right, at, t, sums)
+            at = stage - at
+            if k < last:
+                put_left(of_left, at, t, next_left)
+                put_right(of_right, at, t, next_right)
+            cuda.syncthreads()
+
+    return add_products
 
 
 def _one_by_one(tile):
     """Where a thread's elements lie, and how it adds the products of two tiles to their sums."""
-    pitch, across, half, depth = tile.pitch, tile.side // EACH, tile.side // 2, tile.depth
+    pitch, across, half = tile.pitch, tile.side // EACH, tile.side // 2
+    assert tile.depth == 8
 
     @device
     def corner(t):
         return t // across * 4, t % across * 4
 
     @device
-    def add_products(left, right, down, along, u, v, sums):
-        u0, u1 = load4(left, down), load4(left, down + half)
-        v0, v1 = load4(right, along), load4(right, along + half)
-        for q in range(4):
-            u[q], u[q + 4], v[q], v[q + 4] = u0[q], u1[q], v0[q], v1[q]
-        for i in range(EACH):
-            for j in range(EACH):
-                sums[EACH * i + j] += u[i] * v[j]
+    def add_row(sums, s, u, v, w):
+        sums[s] += u * v[0]
+        sums[s + 1] += u * v[1]
+        sums[s + 2] += u * v[2]
+        sums[s + 3] += u * v[3]
+        sums[s + 4] += u * w[0]
+        sums[s + 5] += u * w[1]
+        sums[s + 6] += u * w[2]
+        sums[s + 7] += u * w[3]
+
+    @device
+    def add_term(left, right, down, along, sums):
+        upper, lower = load4(left, down), load4(left, down + half)
+        v, w = load4(right, along), load4(right, along + half)
+        add_row(sums, 0, upper[0], v, w)
+        add_row(sums, EACH, upper[1], v, w)
+        add_row(sums, 2 * EACH, upper[2], v, w)
+        add_row(sums, 3 * EACH, upper[3], v, w)
+        add_row(sums, 4 * EACH, lower[0], v, w)
+        add_row(sums, 5 * EACH, lower[1], v, w)
+        add_row(sums, 6 * EACH, lower[2], v, w)
+        add_row(sums, 7 * EACH, lower[3], v, w)
 
     @device
     def multiply(left, right, at, t, sums):
-        u = cuda.local.array(EACH, float32)
-        v = cuda.local.array(EACH, float32)
         down, along = corner(t)
         down, along = down + at, along + at
-        # Written out: the compiler unrolls the small loops, but not one around them.
-        for _ in range(depth // 4):
-            add_products(left, right, down, along, u, v, sums)
-            add_products(left, right, down + pitch, along + pitch, u, v, sums)
-            add_products(left, right, down + 2 * pitch, along + 2 * pitch, u, v, sums)
-            add_products(left, right, down + 3 * pitch, along + 3 * pitch, u, v, sums)
-            down, along = down + 4 * pitch, along + 4 * pitch
+        add_term(left, right, down, along, sums)
+        add_term(left, right, down + pitch, along + pitch, sums)
+        add_term(left, right, down + 2 * pitch, along + 2 * pitch, sums)
+        add_term(left, right, down + 3 * pitch, along + 3 * pitch, sums)
+        add_term(left, right, down + 4 * pitch, along + 4 * pitch, sums)
+        add_term(left, right, down + 5 * pitch, along + 5 * pitch, sums)
+        add_term(left, right, down + 6 * pitch, along + 6 * pitch, sums)
+        add_term(left, right, down + 7 * pitch, along + 7 * pitch, sums)
 
     return corner, multiply
 
 
 def _on_tensor_cores(tile):
-    """The same, by warps.
+    """The same, by warps: lane 4 g + p has the rows that are g modulo 8, and columns 2 p, 2 p + 1.
 
-    The rows and columns of an instruction may be any of the warp's. They are chosen so that what a
-    lane reads of one term are fours: instruction (i, j) multiplies row i of each four of rows with
-    column j of each four of columns. Fours g = 0, 1, ... 7 are taken in the order 0, 4, 1, 5, ...
-    for then the columns of a lane's elements are fours, too.
+    Its numbers are those of terms p and p + 4, of rows and columns g modulo 8.
     """
-    pitch, rounds, across = tile.pitch, tile.depth // 8, tile.side // WARP_COLUMNS
-    rows_apart = tile.row_gap
+    across, pitch = tile.side // _WARP_COLUMNS, tile.pitch
+    first, second = _eight_terms(tile, 0), _eight_terms(tile, 1)
+    assert tile.depth == 16
 
     @device
     def warp_corner(t):
-        warp = t // WARP
-        return warp // across * WARP_ROWS, warp % across * WARP_COLUMNS
-
-    @device
-    def first(t):
-        g = t % WARP // 4
-        return (g // 2 + g % 2 * 4) * 4
+        warp = t // _WARP
+        return warp // across * _WARP_ROWS, warp % across * _WARP_COLUMNS
 
     @device
     def corner(t):
         row, column = warp_corner(t)
-        return row + first(t), column + t % 4 * 4
-
-    @device
-    def add_row(a, v0, v1, sums, s):
-        for j in range(4):
-            upper, lower = s + j, s + j + 4 * EACH
-            sums[upper], sums[upper + 4], sums[lower], sums[lower + 4] = mma(
-                a, (v0[j], v1[j]), (sums[upper], sums[upper + 4], sums[lower], sums[lower + 4]))
+        return row + t % _WARP // 4, column + t % 4 * 2
 
     @device
     def multiply(left, right, at, t, sums):
         row, column = warp_corner(t)
-        term = at + t % 4 * pitch + first(t)
-        down, along = row + term, column + term
-        for _ in range(rounds):
-            u0, u1 = load4(left, down), load4(left, down + rows_apart)
-            down += 4 * pitch
-            u2, u3 = load4(left, down), load4(left, down + rows_apart)
-            v0, v1 = load4(right, along), load4(right, along + 4 * pitch)
-            down, along = down + 4 * pitch, along + 8 * pitch
-            # Written out, as above.
-            add_row((u0[0], u1[0], u2[0], u3[0]), v0, v1, sums, 0)
-            add_row((u0[1], u1[1], u2[1], u3[1]), v0, v1, sums, EACH)
-            add_row((u0[2], u1[2], u2[2], u3[2]), v0, v1, sums, 2 * EACH)
-            add_row((u0[3], u1[3], u2[3], u3[3]), v0, v1, sums, 3 * EACH)
+        even = at + t % 4 * pitch + t % _WARP // 4
+        odd = at + t % 4 * pitch + (t % _WARP // 4 ^ 4)
+        first(left, right, even + row, odd + row, even + column, odd + column, sums)
+        second(left, right, even + row, odd + row, even + column, odd + column, sums)
 
     return corner, multiply
+
+
+def _eight_terms(tile, number):
+    """A function that multiplies 8 of the terms: four rows of instructions, four in each.
+
+    Its terms are those of two fours, `even` and `odd`. What `slot` says of them is reckoned here
+    for a lane's first term and place, with what must be added to it for the others.
+    """
+    even, odd = 2 * number, 2 * number + 1
+    to_even, to_odd = 4 * even * tile.pitch, 4 * odd * tile.pitch
+
+    @device
+    def eighths(cells, at, four, s):
+        """Of this and the next eight places."""
+        return (cells[np.uint64(at + (s ^ four) * 8)], cells[np.uint64(at + (s + 1 ^ four) * 8)])
+
+    @device
+    def add_one(a, v, w, sums, s):
+        sums[s], sums[s + 1], sums[s + EACH], sums[s + EACH + 1] = mma(
+            a, (v, w), (sums[s], sums[s + 1], sums[s + EACH], sums[s + EACH + 1]))
+
+    @device
+    def add_row(left, i, at_even, at_odd, v, w, sums):
+        a = (*eighths(left, at_even, even, 2 * i), *eighths(left, at_odd, odd, 2 * i))
+        add_one(a, v[0], w[0], sums, 2 * EACH * i)
+        add_one(a, v[1], w[1], sums, 2 * EACH * i + 2)
+        add_one(a, v[2], w[2], sums, 2 * EACH * i + 4)
+        add_one(a, v[3], w[3], sums, 2 * EACH * i + 6)
+
+    @device
+    def add_terms(left, right, down_even, down_odd, along_even, along_odd, sums):
+        along_even, along_odd = along_even + to_even, along_odd + to_odd
+        down_even, down_odd = down_even + to_even, down_odd + to_odd
+        v = (*eighths(right, along_even, even, 0), *eighths(right, along_even, even, 2))
+        w = (*eighths(right, along_odd, odd, 0), *eighths(right, along_odd, odd, 2))
+        add_row(left, 0, down_even, down_odd, v, w, sums)
+        add_row(left, 1, down_even, down_odd, v, w, sums)
+        add_row(left, 2, down_even, down_odd, v, w, sums)
+        add_row(left, 3, down_even, down_odd, v, w, sums)
+
+    return add_terms
+
+
+@device
+def _store_two(p, i, sums, n):
+    store2(p, i, (sums[n], sums[n + 1]))
+
+
+@device
+def _store_four(p, i, sums, n):
+    store4(p, i, (sums[n], sums[n + 1], sums[n + 2], sums[n + 3]))
 
 
 @device
 def clear(sums):
     """Set a thread's sums to 0."""
-    for i in range(_ALL):
+    for i in range(SUMS):
         sums[i] = ZERO
-
-
-@device
-def row_of(sums, s, row):
-    """Copy a thread's sums of its row `s`.
-
-    Sums stay in registers only as long as every index of theirs is known when they are compiled;
-    `s` need not be.
-    """
-    for q in range(EACH):
-        row[q] = ZERO
-    for r in range(EACH):
-        for q in range(EACH):
-            value = sums[EACH * r + q]
-            row[q] = value if r == s else row[q]
 
 
 # The smallest that whole warps make is 64 by 64, in the simulator, too.

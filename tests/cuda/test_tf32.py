@@ -85,12 +85,12 @@ def test_only_where_allowed(device, rng, monkeypatch):
 
     monkeypatch.setattr(_cuda, "PLAIN_BELOW", 0)
     assert not device.tf32_allowed()
-    tie = device.to_device(np.full((1, 1), 1 + 2**-11, np.float32))
+    close = device.to_device(np.full((1, 1), 1 + 3 * 2**-12, np.float32))
     one = device.to_device(np.ones((1, 1), np.float32))
-    call = [lambda: results.append(fd.ops.gemm(tie, one))]
+    call = [lambda: results.append(fd.ops.gemm(close, one))]
     results, replay = [], device.Replay()
     for allow in (False, False, True, True, False, False):      # run, then captured
         device.allow_tf32(allow)
         replay.run(call)
-        expected = 1 + 2**-10 if allow else 1 + 2**-11
+        expected = 1 + 2**-10 if allow else 1 + 3 * 2**-12
         assert results[-1].item() == np.float32(expected)

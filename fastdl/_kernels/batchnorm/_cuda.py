@@ -36,6 +36,9 @@ from ...cuda._device import (
 from ...cuda._driver import driver
 
 
+_INFINITY = np.float32(np.inf)
+
+
 def _parts(N, C, L, blocks):
     """Blocks for each channel, and how many images they do at once; L as of `_kernels`.
 
@@ -82,7 +85,7 @@ def _sums(width):
             place, at = begin, i
             while place < L:
                 a = get(x, at * width)
-                if n == ZERO:
+                if n == ZERO and abs(a[0]) < _INFINITY:
                     shift = a[0]
                 n += np.float32(width)
                 for k in range(width):

@@ -37,18 +37,15 @@ from ...cuda._device import (
     int32,
     int64,
     kernel,
-    load4,
-    store4,
+    longs,
 )
 from ...cuda._driver import driver
-from ...cuda._tile import EACH, clear, part_of, row_of, tile_and_parts
+from ...cuda._tile import EACH, SUMS, clear, part_of, tile_and_parts
 from ..batchnorm._cuda import fill_moments
 from ..pool._cuda import max_pool2d, max_pool2d_backward
 from .reference import convolve_then_pool, unpooled
 
-_SUMS = EACH * EACH
 _FEWEST = 4 if SIMULATED else 16        # channels of a group, on both sides, for tiles
-_FAR = -(1 << 30)                       # a row that no image has
 
 
 # ---- the plain kernels ----
@@ -150,15 +147,14 @@ def _added_up(parts: floats, b: floats, residual: floats, gate: floats, y: float
         for part in range(count):
             total += parts[part * n + i]
         plane, _ = divided(i, L)
-        y[i] = _finished(total, b, residual, gate, plane % channels, i, has_b, has_residual,
-                         has_gate, relu)
+        of_channel = b[plane % channels] if has_b else ZERO
+        y[i] = _finished(total, of_channel, residual, gate, i, has_residual, has_gate, relu)
 
 
 @device
-def _finished(value, b, residual, gate, channel, i, has_b, has_residual, has_gate, relu):
-    """An element of y or dx, from its sum."""
-    if has_b:
-        value += b[channel]
+def _finished(value, b, residual, gate, i, has_residual, has_gate, relu):
+    """An element of y or dx, from its sum; `b` is its channel's."""
+    value += b
     if has_residual:
         value += residual[i]
     if (relu and value <= ZERO) or (has_gate and gate[i] <= ZERO):
@@ -166,136 +162,202 @@ def _finished(value, b, residual, gate, channel, i, has_b, has_residual, has_gat
     return value
 
 
+# ---- in tiles: which number of x a tap of a pixel reads ----
+#
+# Pixel j of y and tap (c, kh, kw) meet at x[offset of the pixel + offset of the tap], unless they
+# have a bit in common: a tap has one for its row of taps and one for its column of them, a pixel
+# those of the rows and columns that read outside of the image for it, and one more, for no tap.
+
+_MOST_TAPS = 15                         # along an axis, so that there are bits enough
+_COLUMNS = 16                           # where the bits of columns begin
+_NO_TAP = -(1 << 31)
+_NO_PIXEL = -1
+
+
+@device
+def _outside(extent, taps, first, stride, dilation):
+    """Bits of taps: tap k reads number (first + k dilation) / stride, where that is whole."""
+    bits = 0
+    for k in range(taps):
+        at = first + k * dilation
+        if at < 0 or at >= extent * stride or (stride > 1 and at % stride > 0):
+            bits |= 1 << k
+    return bits
+
+
+@device
+def _pixel(j, window):
+    """Offset and bits of a pixel of y, and where it lies in y: image and place."""
+    (count, L, YW, image_step, H, W, KH, KW, step_h, step_w, start_h, start_w, SH, SW, DH,
+     DW) = window
+    image, place = divided(j, L)
+    i, i2 = divided(place, YW)
+    top, left = i * step_h + start_h, i2 * step_w + start_w
+    bits = _outside(H, KH, top, SH, DH) | _outside(W, KW, left, SW, DW) << _COLUMNS | _NO_TAP
+    offset = image * image_step + top // SH * W + left // SW
+    return offset, bits if j < count else _NO_PIXEL, image, place
+
+
+@device
+def _tap(c, kh, kw, window):
+    """Offset and bits of a tap."""
+    _, _, _, _, H, W, _, _, _, _, _, _, SH, SW, DH, DW = window
+    offset = (c * H - (-kh * DH) // SH) * W - (-kw * DW) // SW
+    return offset, 1 << kh | 1 << kw + _COLUMNS
+
+
+@device
+def _joined(offset, bits):
+    """As one number of a table."""
+    return np.int64(offset) << 32 | np.int64(bits) & 0xFFFFFFFF
+
+
+@device
+def _parted(entry):
+    return np.int32(entry >> 32), np.int32(entry)
+
+
 # ---- in tiles: forward, and to x ----
 
-@kernel()
-def _packed(w: floats, packed: floats, n: int64, G: int32, OG: int32, taps: int32, to_x: int32):
-    """Filters of each group as (taps, channels to sum over, channels of the result)."""
-    inner, outer = (OG, G) if to_x else (G, OG)
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-        rest, o = divided(i, outer)
-        rest, c = divided(rest, inner)
-        group, tap = divided(rest, taps)
-        oc, ic = (c, o) if to_x else (o, c)
-        packed[i] = w[((group * OG + oc) * G + ic) * taps + tap]
+@cache
+def _packing(tile):
+    """The kernel that brings filters into the order of terms, as they go into shared memory."""
+    rounded = tile.rounded
+
+    @kernel(constants=tile.kind)
+    def pack(w: floats, packed: floats, taps: longs, n: int64, G: int32, OG: int32, pitch: int32,
+             KH: int32, KW: int32, to_x: int32, all_terms: int32, H: int32, W: int32, SH: int32,
+             SW: int32, DH: int32, DW: int32):
+        """Filters of each group as (taps, channels to sum over, channels of the result).
+
+        And the table of terms, so many that no tile goes beyond it.
+        """
+        inner, outer = (OG, G) if to_x else (G, OG)
+        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+            rest, o = divided(i, pitch)
+            rest, c = divided(rest, inner)
+            group, tap = divided(rest, KH * KW)
+            oc, ic = (c, o) if to_x else (o, c)
+            packed[i] = (rounded(w[((group * OG + oc) * G + ic) * KH * KW + tap]) if o < outer
+                         else ZERO)
+        for i in range(cuda.grid(1), all_terms, cuda.gridsize(1)):
+            tap, c = divided(i, inner)
+            kh, kw = divided(tap, KW)
+            window = 0, 0, 0, 0, H, W, KH, KW, 0, 0, 0, 0, SH, SW, DH, DW
+            offset, bits = _tap(c, kh, kw, window)
+            taps[i] = _joined(offset, bits) if tap < KH * KW else _joined(0, _NO_TAP)
+
+    return pack
+
+
+def _gathering(tile):
+    """A function that brings what the terms' taps read of a thread's pixels, and one to put it."""
+    spread = tile.spread(along_terms=False)
+    terms, pixels, term_of = spread.terms, spread.places, spread.term
+
+    @device
+    def gather(maps, k, last, t, numbers):
+        x, taps, offsets, bits = maps
+        for i in range(terms):
+            offset, its_bits = _parted(taps[k + term_of(t, i)])
+            for p in range(pixels):
+                numbers[pixels * i + p] = ZERO
+                if bits[p] & its_bits == 0:
+                    numbers[pixels * i + p] = x[np.int32(offsets[p] + offset)]
+
+    return gather, spread
 
 
 @cache
-def _gathered_product(tile, to_x, strided, aligned_filters, aligned_maps):
-    """The kernel of forward, or `to_x`; `strided`: rows are divided by a stride other than 1."""
-    bring_filters, put_filters = tile.brings(False, aligned_filters), tile.put_along_side
-    side, depth, threads, multiply = tile.side, tile.depth, tile.threads, tile.multiply
-    stage, stages, pitch, brought = tile.stage, 2 * tile.stage, tile.pitch, tile.brought
-    corner, row_gap, column_gap = tile.corner, tile.row_gap, tile.column_gap
-    rounded = tile.rounded
-    # A thread gathers one pixel in so many, of so many terms: neighbours gather neighbours.
-    lanes = min(32, threads)
-    pixels, rows = side // lanes, depth * lanes // threads
+def _gathered_product(tile, pointwise, aligned_maps):
+    """The kernel of forward and to x.
+
+    `pointwise`: filters are 1 by 1, and maps (inner, pixels) of each image, whose pixels come in
+    fours that are read as such.
+    """
+    side, corner, piece, gap = tile.side, tile.corner, tile.piece, tile.column_gap
+    store_piece = tile.store_piece
+    together = piece if aligned_maps else 1
+    gather, spread = _gathering(tile)
+    pixels, place_of, fours = spread.places, spread.place, side // 4
+    add_products = tile.sums_of(
+        tile.brings(False, True), tile.puts(False, _as_packed),
+        tile.brings(False, True) if pointwise else gather,
+        tile.puts(False) if pointwise else spread.put)
 
     @device
-    def gather(x, first, last, channels, plane, bases, tops, lefts, H, W, KW, SH, SW, DH, DW, t,
-               numbers):
-        for r in range(rows):
-            term = first + t // lanes * rows + r
-            tap, c = divided(term, channels)
-            kh, kw = divided(tap, KW)
-            for p in range(pixels):
-                h, v = tops[p] + kh * DH, lefts[p] + kw * DW
-                inside = term < last and h >= 0 and v >= 0
-                if strided:
-                    h, rest_h = divided(h, SH)
-                    v, rest_v = divided(v, SW)
-                    inside = inside and rest_h == 0 and rest_v == 0
-                numbers[pixels * r + p] = ZERO
-                if inside and h < H and v < W:
-                    numbers[pixels * r + p] = x[bases[p] + c * plane + h * W + v]
+    def store_row(sums, s, down, given):
+        (y, base, o, outer, group, L, places, b, residual, gate, has_b, has_residual, has_gate,
+         relu) = given
+        o += down
+        if o < outer:
+            channel = group * outer + o
+            of_channel = b[channel] if has_b else ZERO
+            for e in range(0, EACH, together):
+                if places[e] >= 0:
+                    i = places[e] + channel * L
+                    for q in range(together):
+                        sums[EACH * s + e + q] = _finished(
+                            sums[EACH * s + e + q], of_channel, residual, gate, i + q,
+                            has_residual, has_gate, relu)
+                    if aligned_maps:
+                        store_piece(y, base + i, sums, EACH * s + e)
+                    else:
+                        y[base + i] = sums[EACH * s + e]
 
-    @device
-    def put_gathered(shared, at, t, numbers):
-        for r in range(rows):
-            for p in range(pixels):
-                shared[at + (t // lanes * rows + r) * pitch + t % lanes + p * lanes] = rounded(
-                    numbers[pixels * r + p])
+    store_all = tile.each_row(store_row)
 
-    @kernel(threads, tile.blocks, (*tile.kind, to_x, strided, aligned_filters, aligned_maps))
-    def product(x: floats, packed: floats, b: floats, residual: floats, gate: floats, y: floats,
-                N: int32, inner: int32, outer: int32, groups: int32, H: int32, W: int32,
-                YH: int32, YW: int32, KW: int32, terms: int32, step_h: int32, step_w: int32,
-                start_h: int32, start_w: int32, SH: int32, SW: int32, DH: int32, DW: int32,
-                parts: int32, part_terms: int32, part_size: int64, has_b: int32,
+    @kernel(tile.threads, tile.blocks, (*tile.kind, pointwise, aligned_maps))
+    def product(x: floats, packed: floats, taps: longs, b: floats, residual: floats, gate: floats,
+                y: floats, count: int32, inner: int32, outer: int32, pitch: int32, groups: int32,
+                H: int32, W: int32, L: int32, YW: int32, KH: int32, KW: int32, step_h: int32,
+                step_w: int32, start_h: int32, start_w: int32, SH: int32, SW: int32, DH: int32,
+                DW: int32, parts: int32, part_terms: int32, part_size: int64, has_b: int32,
                 has_residual: int32, has_gate: int32, relu: int32):
-        """Channels of a group: `inner` of x (H, W), `outer` of y (YH, YW).
+        """Channels of a group: `inner` of x (H, W), `outer` of y, of L pixels in rows of YW.
 
-        Of pixel (i, j) of y, tap (kh, kw) reads row i step_h + start_h + kh DH of x, and so on.
+        Of pixel (i, j) of y, tap (kh, kw) reads row (i step_h + start_h + kh DH) / SH of x, where
+        that is whole, and so on.
         """
-        left = cuda.shared.array(stages, float32)
-        right = cuda.shared.array(stages, float32)
-        sums = cuda.local.array(_SUMS, float32)
-        next_a = cuda.local.array(brought, float32)
-        next_b = cuda.local.array(brought, float32)
-        line = cuda.local.array(EACH, float32)
-        bases = cuda.local.array(pixels, int64)
-        tops = cuda.local.array(pixels, int32)
-        lefts = cuda.local.array(pixels, int32)
-        t = cuda.threadIdx.x
+        sums = cuda.local.array(SUMS, float32)
+        offsets = cuda.local.array(pixels, int32)
+        bits = cuda.local.array(pixels, int32)
+        places = cuda.local.array(EACH, int64)
+        t = np.uint32(cuda.threadIdx.x)
         row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side
         group, part = divided(cuda.blockIdx.z, parts)
-        plane, L, count = np.int64(H) * W, YH * YW, np.int64(N) * YH * YW
-        for p in range(pixels):
-            j = column + t % lanes + p * lanes
-            image, place = divided(j, L)
-            i, j2 = divided(place, YW)
-            bases[p] = (image * groups + group) * inner * plane
-            tops[p] = i * step_h + start_h if j < count else _FAR
-            lefts[p] = j2 * step_w + start_w
-        filters = group * terms * outer
-        first = part * part_terms
+        window = (count, L, YW, groups * inner * H * W, H, W, KH, KW, step_h, step_w, start_h,
+                  start_w, SH, SW, DH, DW)
+        terms, first = KH * KW * inner, part * part_terms
         last = min(first + part_terms, terms)
         clear(sums)
-        bring_filters(packed, outer, outer, last, row, first, t, next_a, filters)
-        gather(x, first, last, inner, plane, bases, tops, lefts, H, W, KW, SH, SW, DH, DW, t,
-               next_b)
-        put_filters(left, 0, t, next_a)
-        put_gathered(right, 0, t, next_b)
-        cuda.syncthreads()
-        at = 0
-        for k in range(first + depth, last + depth, depth):
-            if k < last:
-                bring_filters(packed, outer, outer, last, row, k, t, next_a, filters)
-                gather(x, k, last, inner, plane, bases, tops, lefts, H, W, KW, SH, SW, DH, DW, t,
-                       next_b)
-            multiply(left, right, at, t, sums)
-            at = stage - at
-            if k < last:
-                put_filters(left, at, t, next_a)
-                put_gathered(right, at, t, next_b)
-            cuda.syncthreads()
-        base = part * part_size
+        filters = packed, group * terms * pitch + row, pitch, pitch - row
+        plane = H * W
+        if pointwise:
+            place = t % fours * 4
+            offset, _, _, _ = _pixel(column + place, window)
+            maps = x, offset + group * inner * plane - place, plane, count - column
+        else:
+            for p in range(pixels):
+                offset, bits[p], _, _ = _pixel(column + place_of(t, p), window)
+                offsets[p] = offset + group * inner * plane
+            maps = x, taps, offsets, bits
+        add_products(filters, maps, first, last, t, sums)
         down, along = corner(t)
-        for s in range(EACH):
-            o = row + down + s // 4 * row_gap + s % 4
-            channel = group * outer + o
-            row_of(sums, s, line)
-            for h in range(2):
-                j = column + along + h * column_gap
-                if o < outer and j < count:
-                    image, place = divided(j, L)
-                    first_i = i = (image * groups * outer + channel) * L + place
-                    for q in range(4):
-                        if j + q < count:
-                            line[4 * h + q] = _finished(
-                                line[4 * h + q], b, residual, gate, channel, i, has_b,
-                                has_residual, has_gate, relu)
-                            if not aligned_maps:
-                                y[base + i] = line[4 * h + q]
-                            i, place = i + 1, place + 1
-                            if place == L:              # the next image's, of the same channel
-                                i, place = i + (groups * outer - 1) * L, 0
-                    if aligned_maps:
-                        store4(y, base + first_i,
-                               (line[4 * h], line[4 * h + 1], line[4 * h + 2], line[4 * h + 3]))
+        for e in range(0, EACH, together):
+            j = column + along + e // piece * gap + e % piece
+            image, place = divided(j, L)
+            places[e] = image * groups * outer * L + place if j < count else -1
+        store_all(sums, (y, part * part_size, row + down, outer, group, L, places, b, residual,
+                         gate, has_b, has_residual, has_gate, relu))
 
     return product
+
+
+@device
+def _as_packed(x):
+    """Filters are rounded already."""
+    return x
 
 
 def _has_fours(array, row):
@@ -324,23 +386,27 @@ def _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, 
     KH, KW = w.shape[2:]
     inner, outer = C // groups, OC // groups
     G, OG = (outer, inner) if to_x else (inner, outer)
-    packed = empty((w.size,))
-    _packed[blocks_for(w.size)](w, packed, w.size, G, OG, KH * KW, to_x)
-    terms, columns = KH * KW * inner, N * YH * YW
+    L, terms, columns = YH * YW, KH * KW * inner, N * YH * YW
     tile, parts = tile_and_parts(outer, columns, terms, max(1, driver().processors // groups))
-    whole = y if parts == 1 else empty((parts, *y.shape))
-    run = _gathered_product(tile, to_x, strides != (1, 1), outer % 4 == 0,
-                            _has_fours(whole, YH * YW))
     part_terms = part_of(terms, parts, tile)
-    window = (N, inner, outer, groups, H, W, YH, YW, KW, terms, *steps, *starts, *strides,
-              *dilations, parts, part_terms, y.size)
+    pitch = -(-outer // 4) * 4
+    packed, taps = empty((groups * terms * pitch,)), empty((parts * part_terms,), np.int64)
+    reach = *strides, *dilations
+    _packing(tile)[blocks_for(max(packed.size, taps.size))](
+        w, packed, taps, packed.size, G, OG, pitch, KH, KW, to_x, taps.size, H, W, *reach)
+    whole = y if parts == 1 else empty((parts, *y.shape))
+    pointwise = ((KH, KW, *steps, *starts, *strides) == (1, 1, 1, 1, 0, 0, 1, 1)
+                 and (H, W) == (YH, YW) and _has_fours(x, L))
+    run = _gathered_product(tile, pointwise, _has_fours(whole, L))
+    window = (columns, inner, outer, pitch, groups, H, W, L, YW, KH, KW, *steps, *starts, *reach,
+              parts, part_terms, y.size)
     blocks = -(-columns // tile.side), -(-outer // tile.side), groups * parts
     finish = b is not None, residual is not None, gate is not None, relu
     if parts == 1:
-        run[blocks](x, packed, b, residual, gate, y, *window, *finish)
+        run[blocks](x, packed, taps, b, residual, gate, y, *window, *finish)
         return
-    run[blocks](x, packed, None, None, None, whole, *window, 0, 0, 0, 0)
-    _added_up[blocks_for(y.size)](whole, b, residual, gate, y, y.size, parts, *finish, OC, YH * YW)
+    run[blocks](x, packed, taps, None, None, None, whole, *window, 0, 0, 0, 0)
+    _added_up[blocks_for(y.size)](whole, b, residual, gate, y, y.size, parts, *finish, OC, L)
 
 
 # ---- 1x1 convolutions, by NVIDIA's library: a product for each image ----
@@ -365,8 +431,10 @@ def _by_library(x, w, b, residual, gate, y, to_x, relu):
         _added_up[blocks_for(y.size)](y, b, residual, gate, y, y.size, 1, *finish, *result.shape)
 
 
-def _uses_tiles(w, groups):
-    return w.shape[0] // groups >= _FEWEST and w.shape[1] * w.shape[2] * w.shape[3] >= _FEWEST
+def _uses_tiles(w, groups, *maps):
+    OC, G, KH, KW = w.shape
+    return (OC // groups >= _FEWEST and G * KH * KW >= _FEWEST and max(KH, KW) <= _MOST_TAPS
+            and all(0 < array.size < 1 << 31 for array in maps))
 
 
 def _sizes(x, w, y, groups, stride, padding, dilation):
@@ -387,7 +455,7 @@ def conv2d_max_pool2d(x, w, b, y, argmax, stride, padding, dilation, relu, algor
 
 
 def _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu):
-    if _uses_tiles(w, groups) and y.size:
+    if _uses_tiles(w, groups, x, y):
         starts = -padding[0], -padding[1]
         _product(x, w, b, residual, None, y, groups, False, stride, starts, (1, 1), dilation, relu)
         return
@@ -398,7 +466,7 @@ def _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu):
 def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, groups, algorithm,
                           argmax=None):
     dy = unpooled(dy, argmax, dx, w, (stride, padding, dilation), max_pool2d_backward, empty)
-    if _uses_tiles(w, groups) and dx.size:
+    if _uses_tiles(w, groups, dy, dx):
         back = -dilation[0], -dilation[1]
         _product(dy, w, None, residual, gate, dx, groups, True, (1, 1), padding, stride, back,
                  False)
@@ -410,94 +478,85 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
 
 # ---- in tiles: to w ----
 
+@kernel()
+def _table_of_pixels(table: longs, all_pixels: int32, N: int32, C: int32, OC: int32, H: int32,
+                     W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32,
+                     PH: int32, PW: int32, DH: int32, DW: int32):
+    """Of each pixel its offset and bits, and where it lies in dy; -1 of those beyond the last."""
+    window = N * OH * OW, OH * OW, OW, C * H * W, H, W, KH, KW, SH, SW, -PH, -PW, 1, 1, DH, DW
+    for j in range(cuda.grid(1), all_pixels, cuda.gridsize(1)):
+        offset, bits, image, place = _pixel(j, window)
+        table[2 * j] = _joined(offset, bits)
+        table[2 * j + 1] = image * OC * OH * OW + place if image < N else -1
+
+
 @cache
-def _weight_product(tile, aligned):
-    """The kernel; `aligned`: four pixels of dy are one load."""
-    side, depth, threads, multiply = tile.side, tile.depth, tile.threads, tile.multiply
-    put, share, brought = tile.put_along_terms, tile.share, tile.brought
-    stage, stages, of_terms = tile.stage, 2 * tile.stage, tile.depth // 4
-    corner, row_gap, column_gap = tile.corner, tile.row_gap, tile.column_gap
+def _weight_product(tile):
+    """The kernel: terms are pixels, rows channels of dy, and columns taps."""
+    spread, side, corner, piece, gap = (tile.spread(along_terms=True), tile.side, tile.corner,
+                                        tile.piece, tile.column_gap)
+    terms, places, term_of, place_of = spread.terms, spread.places, spread.term, spread.place
 
     @device
-    def bring(dy, x, first, last, row, column, rows, columns, group, groups, G, H, W, OH, OW, KH,
-              KW, SH, SW, PH, PW, DH, DW, t, of_dy, of_x):
-        """Fours of pixels, of an output channel and of a channel's tap."""
-        plane = OH * OW
-        for s in range(share):
-            four = t + s * threads
-            pixel, side_place = first + four % of_terms * 4, four // of_terms
-            oc, tap = row + side_place, column + side_place
-            image, place = divided(pixel, plane)
-            oh, ow = divided(place, OW)
-            rest, kw = divided(tap, KW)
-            c, kh = divided(rest, KH)
-            if aligned:
-                v = (ZERO, ZERO, ZERO, ZERO)
-                if oc < rows and pixel < last:
-                    v = load4(dy, ((image * groups + group) * rows + oc) * plane + place)
-                for q in range(4):
-                    of_dy[4 * s + q] = v[q]
-            for q in range(4):
-                inside = pixel + q < last
-                if not aligned:
-                    of_dy[4 * s + q] = ZERO
-                    if inside and oc < rows:
-                        of_dy[4 * s + q] = dy[((image * groups + group) * rows + oc) * plane
-                                              + oh * OW + ow]
-                h, v = oh * SH - PH + kh * DH, ow * SW - PW + kw * DW
-                of_x[4 * s + q] = ZERO
-                if inside and tap < columns and 0 <= h < H and 0 <= v < W:
-                    of_x[4 * s + q] = x[(((image * groups + group) * G + c) * H + h) * W + v]
-                ow += 1
-                if ow == OW:
-                    ow, oh = 0, oh + 1
-                    if oh == OH:
-                        oh, image = 0, image + 1
+    def bring_dy(gradients, k, last, t, numbers):
+        dy, table, origin, L, limit = gradients
+        for i in range(terms):
+            pixel = table[2 * (k + term_of(t, i)) + 1]
+            for j in range(places):
+                numbers[places * i + j] = ZERO
+                if pixel >= 0 and place_of(t, j) < limit:
+                    numbers[places * i + j] = dy[pixel + (origin + place_of(t, j) * L)]
 
-    @kernel(threads, tile.blocks, (*tile.kind, aligned))
-    def product(dy: floats, x: floats, dw: floats, N: int32, rows: int32, G: int32, groups: int32,
-                H: int32, W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32,
-                SW: int32, PH: int32, PW: int32, DH: int32, DW: int32, parts: int32,
-                part_terms: int32, part_size: int64):
-        left = cuda.shared.array(stages, float32)
-        right = cuda.shared.array(stages, float32)
-        sums = cuda.local.array(_SUMS, float32)
-        of_dy = cuda.local.array(brought, float32)
-        of_x = cuda.local.array(brought, float32)
-        line = cuda.local.array(EACH, float32)
-        t = cuda.threadIdx.x
+    @device
+    def gather(maps, k, last, t, numbers):
+        x, table, offsets, bits = maps
+        for i in range(terms):
+            offset, its_bits = _parted(table[2 * (k + term_of(t, i))])
+            for j in range(places):
+                numbers[places * i + j] = ZERO
+                if bits[j] & its_bits == 0:
+                    numbers[places * i + j] = x[np.int32(offset + offsets[j])]
+
+    add_products = tile.sums_of(bring_dy, spread.put, gather, spread.put)
+
+    @device
+    def store_row(sums, s, down, given):
+        dw, origin, oc, tap, rows, columns = given
+        oc += down
+        if oc < rows:
+            for e in range(EACH):
+                j = tap + e // piece * gap + e % piece
+                if j < columns:
+                    dw[origin + oc * columns + j] = sums[EACH * s + e]
+
+    store_all = tile.each_row(store_row)
+
+    @kernel(tile.threads, tile.blocks, tile.kind)
+    def product(dy: floats, x: floats, table: longs, dw: floats, count: int32, rows: int32,
+                G: int32, H: int32, W: int32, L: int32, KH: int32, KW: int32, DH: int32, DW: int32,
+                parts: int32, part_terms: int32, part_size: int64):
+        sums = cuda.local.array(SUMS, float32)
+        offsets = cuda.local.array(places, int32)
+        bits = cuda.local.array(places, int32)
+        t = np.uint32(cuda.threadIdx.x)
         row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side
         group, part = divided(cuda.blockIdx.z, parts)
-        columns = G * KH * KW
-        first = part * part_terms
-        last = min(first + part_terms, np.int64(N) * OH * OW)
+        columns, first = G * KH * KW, part * part_terms
+        last = min(first + part_terms, count)
+        window = 0, 0, 0, 0, H, W, KH, KW, 0, 0, 0, 0, 1, 1, DH, DW
+        for j in range(places):
+            tap = column + place_of(t, j)
+            rest, kw = divided(tap, KW)
+            c, kh = divided(rest, KH)
+            offsets[j], bits[j] = _tap(group * G + c, kh, kw, window)
+            if tap >= columns:
+                bits[j] = _NO_TAP
         clear(sums)
-        bring(dy, x, first, last, row, column, rows, columns, group, groups, G, H, W, OH, OW, KH,
-              KW, SH, SW, PH, PW, DH, DW, t, of_dy, of_x)
-        put(left, 0, t, of_dy)
-        put(right, 0, t, of_x)
-        cuda.syncthreads()
-        at = 0
-        for k in range(first + depth, last + depth, depth):
-            if k < last:
-                bring(dy, x, k, last, row, column, rows, columns, group, groups, G, H, W, OH, OW,
-                      KH, KW, SH, SW, PH, PW, DH, DW, t, of_dy, of_x)
-            multiply(left, right, at, t, sums)
-            at = stage - at
-            if k < last:
-                put(left, at, t, of_dy)
-                put(right, at, t, of_x)
-            cuda.syncthreads()
-        base = part * part_size
+        add_products((dy, table, (group * rows + row) * L, L, rows - row),
+                     (x, table, offsets, bits), first, last, t, sums)
         down, along = corner(t)
-        for s in range(EACH):
-            oc = row + down + s // 4 * row_gap + s % 4
-            row_of(sums, s, line)
-            for h in range(2):
-                for q in range(4):
-                    tap = column + along + h * column_gap + q
-                    if oc < rows and tap < columns:
-                        dw[base + (group * rows + oc) * columns + tap] = line[4 * h + q]
+        store_all(sums, (dw, part * part_size + group * rows * columns, row + down, column + along,
+                         rows, columns))
 
     return product
 
@@ -508,7 +567,7 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     N = len(dy)
     if db is not None:
         _bias_gradient(dy, db)
-    if not _uses_tiles(dw, groups) or not dy.size:
+    if not _uses_tiles(dw, groups, dy, x):
         _to_weight[dw.size](dy, x, dw, N, *_sizes(x, dw, dy, groups, stride, padding, dilation))
         return
 
@@ -527,15 +586,19 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
 
 
 def _to_weight_in_tiles(dy, x, dw, stride, padding, dilation, groups):
-    N, OC, OH, OW = dy.shape
+    (N, OC, OH, OW), (_, C, H, W) = dy.shape, x.shape
     G, KH, KW = dw.shape[1:]
     rows, columns, terms = OC // groups, G * KH * KW, N * OH * OW
     tile, parts = tile_and_parts(rows, columns, terms, max(1, driver().processors // groups))
+    part_terms = part_of(terms, parts, tile)
+    all_pixels = parts * part_terms
+    table = empty((2 * all_pixels,), np.int64)
+    _table_of_pixels[blocks_for(all_pixels)](table, all_pixels, N, C, OC, H, W, OH, OW, KH, KW,
+                                             *stride, *padding, *dilation)
     whole = dw if parts == 1 else empty((parts, *dw.shape))
-    run = _weight_product(tile, _has_fours(dy, OH * OW))
     blocks = -(-columns // tile.side), -(-rows // tile.side), groups * parts
-    run[blocks](dy, x, whole, N, rows, G, groups, *x.shape[2:], OH, OW, KH, KW, *stride, *padding,
-                *dilation, parts, part_of(terms, parts, tile), dw.size)
+    _weight_product(tile)[blocks](dy, x, table, whole, terms, rows, G, H, W, OH * OW, KH, KW,
+                                  *dilation, parts, part_terms, dw.size)
     if parts > 1:
         _sum_of_parts(whole, dw)
 

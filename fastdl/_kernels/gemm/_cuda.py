@@ -23,23 +23,18 @@ from ...cuda._device import (
     int32,
     int64,
     kernel,
-    store4,
 )
 from ...cuda._driver import driver
-from ...cuda._tile import EACH, clear, part_of, row_of, tile_and_parts
-
-_SUMS = EACH * EACH
+from ...cuda._tile import EACH, SUMS, clear, part_of, tile_and_parts
 
 
 @device
-def _finished(value, out, bias, gate, i, j, pitch, gate_pitch, alpha, beta, has_bias, has_gate,
-              relu):
-    """An element of the result."""
+def _finished(value, out, bias, gate, i, j, pitch, gate_pitch, alpha, beta, has_gate, relu):
+    """An element of the result; `bias` is its column's."""
     value *= alpha
     if beta != ZERO:
         value += beta * out[i * pitch + j]
-    if has_bias:
-        value += bias[j]
+    value += bias
     if relu and value <= ZERO:
         value = ZERO
     if has_gate and gate[i * gate_pitch + j] <= ZERO:
@@ -58,8 +53,9 @@ def _plain(a: floats, b: floats, bias: floats, gate: floats, out: floats, M: int
             total = ZERO
             for k in range(K):
                 total += a[i * a_row + k * a_column] * b[k * b_row + j * b_column]
-            out[i * pitch + j] = _finished(total, out, bias, gate, i, j, pitch, gate_pitch, alpha,
-                                           beta, has_bias, has_gate, relu)
+            of_column = bias[j] if has_bias else ZERO
+            out[i * pitch + j] = _finished(total, out, of_column, gate, i, j, pitch, gate_pitch,
+                                           alpha, beta, has_gate, relu)
 
 
 # ---- in tiles ----
@@ -67,64 +63,53 @@ def _plain(a: floats, b: floats, bias: floats, gate: floats, out: floats, M: int
 @cache
 def _product(tile, a_along_terms, b_along_terms, aligned):
     """The kernel for factors that lie so; `aligned`: all fours begin at multiples of 16 bytes."""
-    bring_a = tile.brings(a_along_terms, aligned)
-    bring_b = tile.brings(b_along_terms, aligned)
-    put_a = tile.put_along_terms if a_along_terms else tile.put_along_side
-    put_b = tile.put_along_terms if b_along_terms else tile.put_along_side
-    side, depth, multiply, corner = tile.side, tile.depth, tile.multiply, tile.corner
-    stage, stages, brought = tile.stage, 2 * tile.stage, tile.brought
-    row_gap, column_gap = tile.row_gap, tile.column_gap
+    add_products = tile.sums_of(tile.brings(a_along_terms, aligned), tile.puts(a_along_terms),
+                                tile.brings(b_along_terms, aligned), tile.puts(b_along_terms))
+    side, corner, piece, gap = tile.side, tile.corner, tile.piece, tile.column_gap
+    store_piece = tile.store_piece
+
+    @device
+    def store_row(sums, s, down, given):
+        (out, base, i, column, M, N, pitch, biases, gate, gate_pitch, alpha, beta, has_gate,
+         relu) = given
+        i += down
+        if i < M:
+            for e in range(0, EACH, piece):
+                j = column + e // piece * gap
+                for q in range(piece):
+                    n = EACH * s + e + q
+                    if j + q < N:
+                        sums[n] = _finished(sums[n], out, biases[e + q], gate, i, j + q, pitch,
+                                            gate_pitch, alpha, beta, has_gate, relu)
+                        if not aligned:
+                            out[base + i * pitch + j + q] = sums[n]
+                if aligned and j < N:
+                    store_piece(out, base + i * pitch + j, sums, EACH * s + e)
+
+    store_all = tile.each_row(store_row)
 
     @kernel(tile.threads, tile.blocks, (*tile.kind, a_along_terms, b_along_terms, aligned))
     def product(a: floats, b: floats, bias: floats, gate: floats, out: floats, M: int32, N: int32,
                 K: int32, a_pitch: int64, b_pitch: int64, pitch: int64, gate_pitch: int64,
                 part_terms: int32, part_size: int64, alpha: float32, beta: float32,
                 has_bias: int32, has_gate: int32, relu: int32):
-        left = cuda.shared.array(stages, float32)
-        right = cuda.shared.array(stages, float32)
-        sums = cuda.local.array(_SUMS, float32)
-        next_a = cuda.local.array(brought, float32)
-        next_b = cuda.local.array(brought, float32)
-        line = cuda.local.array(EACH, float32)
-        t = cuda.threadIdx.x
+        sums = cuda.local.array(SUMS, float32)
+        biases = cuda.local.array(EACH, float32)
+        t = np.uint32(cuda.threadIdx.x)
         row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side
         first = cuda.blockIdx.z * part_terms
         last = min(first + part_terms, K)
         clear(sums)
-        bring_a(a, a_pitch, M, last, row, first, t, next_a, 0)
-        bring_b(b, b_pitch, N, last, column, first, t, next_b, 0)
-        put_a(left, 0, t, next_a)
-        put_b(right, 0, t, next_b)
-        cuda.syncthreads()
-        at = 0
-        for k in range(first + depth, last + depth, depth):
-            if k < last:
-                bring_a(a, a_pitch, M, last, row, k, t, next_a, 0)
-                bring_b(b, b_pitch, N, last, column, k, t, next_b, 0)
-            multiply(left, right, at, t, sums)
-            at = stage - at
-            if k < last:
-                put_a(left, at, t, next_a)
-                put_b(right, at, t, next_b)
-            cuda.syncthreads()
-        base = cuda.blockIdx.z * part_size
+        add_products((a, row * a_pitch if a_along_terms else row, a_pitch, M - row),
+                     (b, column * b_pitch if b_along_terms else column, b_pitch, N - column),
+                     first, last, t, sums)
         down, along = corner(t)
-        for s in range(EACH):
-            i = row + down + s // 4 * row_gap + s % 4
-            row_of(sums, s, line)
-            if i < M:
-                for h in range(2):
-                    j = column + along + h * column_gap
-                    for q in range(4):
-                        if j + q < N:
-                            line[4 * h + q] = _finished(
-                                line[4 * h + q], out, bias, gate, i, j + q, pitch, gate_pitch,
-                                alpha, beta, has_bias, has_gate, relu)
-                            if not aligned:
-                                out[base + i * pitch + j + q] = line[4 * h + q]
-                    if aligned and j < N:
-                        store4(out, base + i * pitch + j, (line[4 * h], line[4 * h + 1],
-                                                           line[4 * h + 2], line[4 * h + 3]))
+        row, column = row + down, column + along
+        for e in range(EACH):
+            j = column + e // piece * gap + e % piece
+            biases[e] = bias[j] if has_bias and j < N else ZERO
+        store_all(sums, (out, cuda.blockIdx.z * part_size, row, column, M, N, pitch, biases, gate,
+                         gate_pitch, alpha, beta, has_gate, relu))
 
     return product
 
@@ -139,8 +124,9 @@ def _added_up(parts: floats, bias: floats, gate: floats, out: floats, count: int
             total = ZERO
             for part in range(count):
                 total += parts[(np.int64(part) * M + i) * N + j]
-            out[i * pitch + j] = _finished(total, out, bias, gate, i, j, pitch, gate_pitch, alpha,
-                                           beta, has_bias, has_gate, relu)
+            of_column = bias[j] if has_bias else ZERO
+            out[i * pitch + j] = _finished(total, out, of_column, gate, i, j, pitch, gate_pitch,
+                                           alpha, beta, has_gate, relu)
 
 
 def _pitch(matrix):
