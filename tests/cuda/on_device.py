@@ -1,6 +1,7 @@
 """Kernels of the device, called with arrays of the host: copied there, run, and copied back."""
 
 import importlib
+import warnings
 
 import numpy as np
 
@@ -10,6 +11,19 @@ from fastdl._kernels._table import OPERATIONS
 FOLDERS = {kernel: operation.folder for operation in OPERATIONS.values()
            for kernel in operation.kernels}
 KEEP_GAPS = {"gemm", "copy_matrix"}         # which take matrices whose rows lie apart
+
+
+def why_no_compiler(capability):
+    """Why no kernel can be compiled for such a device, or None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module("fastdl._kernels.join._cuda")._copy_rows.compiled(capability)
+    except Exception as error:
+        if "nvvm" in str(error).lower() or "nvrtc" in str(error).lower():
+            return f"NVIDIA's compiler is not installed: {str(error).splitlines()[0][:80]}"
+        raise
+    return None
 
 
 def device_kernel(name):

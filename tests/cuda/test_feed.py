@@ -6,7 +6,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from conftest import SIMULATED
+from conftest import MACHINE, SIMULATED
 
 import fastdl as fd
 from fastdl.cuda import _driver
@@ -19,11 +19,12 @@ class Streams:
     """Gives the simulator streams, whose work is done as early or as late as their order allows.
 
     What is put into a stream waits in a queue. The streams called `eager` do all they may at once;
-    the others nothing before somebody must wait for it.
+    the others nothing before somebody must wait for it. (The machine in Python has such streams.)
     """
 
     def __init__(self, device, eager, monkeypatch):
-        self.device, self.eager = device, eager
+        self.device = device
+        self.eager = [{"work": device.stream, "copies": device.copies}[name] for name in eager]
         self.queues = {device.stream: deque(), device.copies: deque()}
         self.numbers, self.done = count(1), {0}
         self.recorded = {}                  # of each event: its last record, and in which stream
@@ -102,14 +103,23 @@ class Streams:
                 self.finish(work[1], work[0])
 
 
-SCHEDULES = {"as late as can be": (), "copies early": (1,), "work early": (0,), "both": (0, 1)}
+SCHEDULES = {"as late as can be": (), "copies early": ("copies",), "work early": ("work",),
+             "both": ("work", "copies")}
+
+
+def schedule(eager, monkeypatch):
+    """From here on these streams work as early as they may, and others as late."""
+    if MACHINE:
+        monkeypatch.setattr(_driver.driver()._api, "eager", eager)
+    elif SIMULATED:
+        Streams(_driver.driver(), eager, monkeypatch)
+    else:
+        pytest.skip("a GPU's streams work when they like")
 
 
 @pytest.fixture(params=SCHEDULES)
 def streams(device, request, monkeypatch):
-    if not SIMULATED:
-        pytest.skip("a GPU has its own")
-    return Streams(_driver.driver(), SCHEDULES[request.param], monkeypatch)
+    schedule(SCHEDULES[request.param], monkeypatch)
 
 
 def batches(rng, sizes=(3, 3, 5, 5, 5, 2)):
@@ -136,19 +146,18 @@ def test_every_step_reads_its_batch(streams, rng):
 
 
 @pytest.mark.parametrize(("missing", "eager"), [
-    ("the host's", ()), ("the copies'", (1,)), ("the work's", (0,))])
+    ("the host's", ()), ("the copies'", ("copies",)), ("the work's", ("work",))])
 def test_every_wait_is_needed(device, rng, monkeypatch, missing, eager):
     """Without any of the three, some schedule lets a step read what is not its batch."""
-    if not SIMULATED:
-        pytest.skip("a GPU has its own streams")
+    schedule(eager, monkeypatch)
     driver = _driver.driver()
-    streams = Streams(driver, eager, monkeypatch)
+    wait = driver.wait
     if missing == "the host's":
         monkeypatch.setattr(driver, "wait_here", lambda event: None)
     else:
         stream = driver.copies if missing == "the copies'" else driver.stream
         monkeypatch.setattr(driver, "wait", lambda event, where: (
-            None if where == stream else streams.wait(event, where)))
+            None if where == stream else wait(event, where)))
     given = batches(rng, (3,) * 6)
     assert any(not np.array_equal(copy, x)
                for copy, (x, _) in zip(seen_by_steps(given), given, strict=True))

@@ -1,11 +1,11 @@
 """Kernels of the device against the reference, on the same calls as all other backends.
 
-In the simulator only on tiny ones, and few for each kernel.
+In the simulator only on tiny ones, and few for each kernel; on the machine on somewhat larger ones.
 """
 
 import pytest
 from comparison import assert_same
-from conftest import SIMULATED
+from conftest import MACHINE, SIMULATED
 from corpus import CASES, run
 from on_device import wrapped
 
@@ -13,7 +13,8 @@ import fastdl as fd
 
 pytestmark = pytest.mark.usefixtures("device")
 
-SIZE, TERMS, FEW = 120, 60, 2               # elements of all arrays, length of sums, cases
+# Elements of all arrays, length of sums, and cases of a kernel, where there is no GPU.
+SIZE, TERMS, FEW = (120, 60, 2) if SIMULATED else (8000, 1000, 8)
 ALWAYS = {("gemm", "transposed False True 18"), ("gemm", "gated 9 1.0"),
           ("gemm", "slices True False 13"), ("conv2d", "groups"), ("conv2d", "typical"),
           ("conv2d_backward_input", "groups"), ("conv2d_backward_input", "typical"),
@@ -22,8 +23,8 @@ ALWAYS = {("gemm", "transposed False True 18"), ("gemm", "gated 9 1.0"),
 
 
 def chosen():
-    """The cases of the table's kernels, or those of them that the simulator has time for."""
-    everywhere = fd.cuda.is_available() and not SIMULATED
+    """The cases of the table's kernels, or those of them that there is time for without a GPU."""
+    everywhere = fd.cuda.is_available() and not (SIMULATED or MACHINE)
     for kernel, cases in CASES.items():
         small = [case for case in cases if case.terms <= TERMS
                  and sum(a.size for a in case.arrays.values()) <= SIZE]

@@ -2,11 +2,10 @@
 
 import importlib
 import re
-import warnings
 
 import pytest
 from conftest import SIMULATED
-from on_device import FOLDERS
+from on_device import FOLDERS, why_no_compiler
 
 
 @pytest.fixture(scope="module", params=[(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
@@ -36,15 +35,8 @@ def kernels(capability):
     modules["gemm"]._product(small, False, True, False)
     modules["conv"]._gathered_product(large, False, False, True, True)
     modules["conv"]._weight_product(small, False)
-    first = next(k for k in _launch.kernels if k.__name__ == "_copy_rows")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            first.compiled(capability)
-    except Exception as error:
-        if "nvvm" in str(error).lower() or "nvrtc" in str(error).lower():
-            pytest.skip(f"NVIDIA's compiler is not installed: {str(error).splitlines()[0][:80]}")
-        raise
+    if reason := why_no_compiler(capability):
+        pytest.skip(reason)
     # Elementwise kernels differ in one line.
     some = [k for i, k in enumerate(_launch.kernels) if k.__name__ not in ("plain", "fast")
             or i % 5 == 0]

@@ -14,9 +14,11 @@ pytestmark = pytest.mark.usefixtures("device")
 @pytest.fixture
 def tf32(device, monkeypatch):
     """Allowed, and for products of every size."""
-    from fastdl._kernels.gemm import _cuda
+    from fastdl._kernels.conv import _cuda as conv
+    from fastdl._kernels.gemm import _cuda as gemm
 
-    monkeypatch.setattr(_cuda, "PLAIN_BELOW", 0)
+    monkeypatch.setattr(gemm, "PLAIN_BELOW", 0)
+    monkeypatch.setattr(conv, "_FEWEST", 1)
     device.allow_tf32(True)
     yield
     device.allow_tf32(False)

@@ -64,7 +64,7 @@ class Driver:
 
     def __init__(self, eager=(), memory=1 << 26, processors=4):
         self.eager, self.limit, self.processors = frozenset(eager), memory, processors
-        self.memory = DeviceMemory(2 * memory)      # of which half may be gaps
+        self.memory = DeviceMemory(2 * memory + (1 << 20))      # there are gaps
         self.processor = Processor(self.memory)
         self.clock = 0.0                            # microseconds
         self._handles, self._things = count(4096, 16), {}

@@ -69,10 +69,10 @@ class Watch:
         return clash
 
     def writes(self, cells, now):
-        """Note it; returns where another read, and where another wrote in this epoch."""
-        wrote = self.clash(self.wrote[cells], now)
+        """Note it; returns where another read, and where another wrote in this epoch before."""
+        written = self.clash(self.wrote[cells], now)
         self.wrote[cells] = now
-        return self.clash(self.read[cells], now), wrote | (self.wrote[cells] != now)
+        return self.clash(self.read[cells], now), written
 
 
 class Aligned:
@@ -106,6 +106,7 @@ class DeviceMemory(Aligned):
         self.units = {1: self.bytes, 4: self.bytes.view(np.uint32)}
         self.watch = {unit: Watch(size // unit) for unit in self.units}
         self.ends = np.zeros(size // LINE + 1, np.int64)    # of the piece that a line belongs to
+        self.ends[-1] = np.iinfo(np.int64).min              # the line of what lies elsewhere
         self.pieces = {}                                    # begin: size
 
     # ---- pieces ----
@@ -176,10 +177,10 @@ class DeviceMemory(Aligned):
         before = memory[cells]
         memory[cells] = values
         was_read, written = self.watch[unit].writes(cells, np.repeat(who, each))
-        other = (before != values) | (memory[cells] != values)
         fail_where(was_read.reshape(-1, each).any(1),
                    "written what another thread read in the same kernel", at)
-        fail_where((written & other).reshape(-1, each).any(1),
+        otherwise = written & (before != values) | (memory[cells] != values)
+        fail_where(otherwise.reshape(-1, each).any(1),
                    "written what another thread wrote otherwise in the same kernel", at)
 
     def change(self, at, address, kind, change, who):
@@ -280,7 +281,9 @@ class SharedMemory(Aligned):
     def begin_store(self, at, cells, who):
         """Note it, and whatever speaks against it."""
         each = len(cells) // len(who)
-        was_read, written = self.watch.writes(cells, np.repeat(who, each))
+        who = np.repeat(who, each)
+        was_read, written = self.watch.writes(cells, who)
+        written |= self.watch.wrote[cells] != who           # at the same moment
         self._fail(at, self.pending[cells], each, "written what is still being copied (cp.async)")
         self._fail(at, was_read, each, "written what another thread read, and no barrier is "
                    "between")

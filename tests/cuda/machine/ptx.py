@@ -12,6 +12,8 @@ from typing import NamedTuple
 SIZES = {"pred": 1, "b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "b32": 4, "u32": 4,
          "s32": 4, "f32": 4, "b64": 8, "u64": 8, "s64": 8, "f64": 8}
 JUMPS = {"bra", "ret", "exit"}
+WITHOUT_RESULT = JUMPS | {"st", "red", "bar", "barrier", "cp", "membar", "fence", "prefetch",
+                          "prefetchu", "discard", "applypriority"}
 
 
 class NotPTX(Exception):
@@ -143,9 +145,7 @@ def tokens(operand):
 def reads_and_writes(instruction, registers):
     """Registers that an instruction reads, and those that it writes."""
     operands = list(instruction.operands)
-    writes = [] if instruction.opcode in {
-        "st", "red", "bar", "barrier", "bra", "cp", "membar", "fence", "prefetch", "ret", "exit",
-        "prefetchu"} else tokens(operands.pop(0))
+    writes = [] if instruction.opcode in WITHOUT_RESULT else tokens(operands.pop(0))
     reads = [token for operand in operands for token in tokens(operand)]
     if instruction.guard:
         reads.append(instruction.guard[0])

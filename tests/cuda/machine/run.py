@@ -28,7 +28,7 @@ from .memory import (
     fail_where,
     places_of,
 )
-from .ptx import SIZES, NotPTX, parsed, perhaps_unwritten, reads_and_writes
+from .ptx import JUMPS, SIZES, NotPTX, parsed, perhaps_unwritten, reads_and_writes
 
 THREADS = 4096                          # that are executed together, at most
 WARP = 32
@@ -114,10 +114,10 @@ class Program:
         self.local = LocalMemory(kernel.local)
         self.copies = _CopiesOf(self)
         self.parameters = {name: np.zeros(1, np.uint64) for name in kernel.parameters}
+        bound = [None if _is_control(i) else instructions.bound(i, self) for i in kernel.code]
         unwritten = perhaps_unwritten(kernel)
         self.written = {name: np.zeros(THREADS, bool) for name in set().union(*unwritten)}
-        self.steps = [None if _is_control(i) else self._step(i, names)
-                      for i, names in zip(kernel.code, unwritten, strict=True)]
+        self.steps = list(map(self._step, bound, kernel.code, unwritten))
         self.until, nearest = [], len(kernel.code)      # the next that changes who comes next
         for place in reversed(range(len(kernel.code))):
             nearest = place if self.steps[place] is None else nearest
@@ -200,9 +200,10 @@ class Program:
         who = self.processor.who_shared[at]
         self.shared.watch.order(np.unique(who & ~31))
 
-    def _step(self, instruction, unwritten):
-        """An instruction as a function of threads, with its guard, and what watches registers."""
-        step = instructions.bound(instruction, self)
+    def _step(self, step, instruction, unwritten):
+        """What an instruction does, with its guard, and with what watches registers."""
+        if step is None:
+            return None
         _, writes = reads_and_writes(instruction, self.numbers)
         writes = [name for name in writes if name in self.written]
         guard = instruction.guard and instruction.guard[0]
@@ -384,10 +385,10 @@ class _CopiesOf(Copies):
 
 
 def _is_control(instruction):
-    name = instruction.name
-    if instruction.guard and name.startswith("bar"):
+    barrier = instruction.name.startswith(("bar.sync", "barrier.sync"))
+    if barrier and instruction.guard:
         raise NotPTX(f"line {instruction.line}: a barrier with a guard")
-    return name.startswith(("bra", "ret", "exit", "bar.sync", "barrier.sync"))
+    return barrier or instruction.opcode in JUMPS
 
 
 def _number(token, kind):
@@ -414,3 +415,25 @@ def readable(name):
         parts.append(rest[begin:begin + length])
         rest = rest[begin + length:]
     return ".".join(parts) or name
+
+
+def execute(text, blocks, threads, *arguments):
+    """Run a kernel on arrays of the host, which it changes, and NumPy's numbers; what it has cost.
+
+    Each array is an allocation of its own, so that whatever lies beside it is nobody's.
+    """
+    memory = DeviceMemory((1 << 20) + 2 * sum(np.asarray(a).nbytes for a in arguments))
+    processor = Processor(memory)
+    processor.counts = Counts()
+    values, spans = [], []
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            address = memory.allocate(argument.nbytes)
+            spans.append((argument, memory.span(address, argument.nbytes)))
+            spans[-1][1][:] = np.frombuffer(argument.tobytes(), np.uint8)
+            argument = np.uint64(address)
+        values.append(argument.tobytes())
+    Program(text, processor).launch((*blocks, 1, 1)[:3], (*threads, 1, 1)[:3], values)
+    for array, span in spans:
+        array[...] = span.view(array.dtype).reshape(array.shape)
+    return processor.counts

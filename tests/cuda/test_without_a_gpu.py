@@ -1,4 +1,7 @@
-"""The tests of the device, in numba's simulator, which must be chosen before numba is imported."""
+"""The tests of the device without one, in processes of their own: each is chosen beforehand.
+
+In numba's simulator, and on the machine that executes PTX.
+"""
 
 import os
 import subprocess
@@ -9,20 +12,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SIMULATED
+from conftest import MACHINE, SIMULATED
+from on_device import why_no_compiler
 
 HERE = Path(__file__).parent
 
 
-@pytest.mark.skipif(SIMULATED, reason="this is the simulator")
-def test_everything_in_the_simulator():
+@pytest.mark.skipif(SIMULATED or MACHINE, reason="this is one of them")
+@pytest.mark.parametrize(("name", "value"), [
+    ("NUMBA_ENABLE_CUDASIM", "1"), ("FASTDL_TEST_DEVICE", "machine")],
+    ids=["simulator", "machine"])
+def test_everything(name, value):
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    if value == "machine" and (reason := why_no_compiler((9, 0))):
+        pytest.skip(reason)
     # The threads that stand for the GPU's know nothing of this process's np.errstate.
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
          "-W", "ignore::RuntimeWarning", str(HERE)],
-        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True,
-        timeout=600, cwd=HERE.parents[1])
+        env={**os.environ, name: value}, capture_output=True, text=True, timeout=900,
+        cwd=HERE.parents[1])
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "passed" in done.stdout
 
