@@ -35,7 +35,6 @@ from ...cuda._device import (
 )
 from ...cuda._driver import driver
 
-
 _INFINITY = np.float32(np.inf)
 
 
