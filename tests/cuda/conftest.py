@@ -33,6 +33,22 @@ def device():
     return fd.cuda
 
 
+@pytest.fixture(params=["as here"] if SIMULATED else ["large", "small"])
+def tiles(device, monkeypatch, request):
+    """Tiles for products of all sizes: large ones, or small ones, whose sums are cut into parts.
+
+    Which it is depends on how many multiprocessors there are to be kept busy.
+    """
+    from fastdl._kernels.conv import _cuda as conv
+    from fastdl._kernels.gemm import _cuda as gemm
+    from fastdl.cuda._driver import driver
+
+    monkeypatch.setattr(gemm, "PLAIN_BELOW", 0)
+    monkeypatch.setattr(conv, "_FEWEST", min(conv._FEWEST, 4))
+    if request.param != "as here":
+        monkeypatch.setattr(driver(), "processors", 1 if request.param == "large" else 1000)
+
+
 @pytest.fixture(autouse=True)
 def _quiet():
     """Nothing is said of NaN and infinities."""

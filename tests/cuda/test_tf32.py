@@ -5,6 +5,7 @@ On a GPU they are the tensor core's; the simulator has one that follows the inst
 
 import numpy as np
 import pytest
+from conftest import SIMULATED
 
 import fastdl as fd
 
@@ -12,13 +13,8 @@ pytestmark = pytest.mark.usefixtures("device")
 
 
 @pytest.fixture
-def tf32(device, monkeypatch):
+def tf32(device, tiles):
     """Allowed, and for products of every size."""
-    from fastdl._kernels.conv import _cuda as conv
-    from fastdl._kernels.gemm import _cuda as gemm
-
-    monkeypatch.setattr(gemm, "PLAIN_BELOW", 0)
-    monkeypatch.setattr(conv, "_FEWEST", 1)
     device.allow_tf32(True)
     yield
     device.allow_tf32(False)
@@ -42,7 +38,6 @@ def assert_sums(actual, exact, terms):
 
 
 def test_rounding(device, rng):
-    from fastdl.cuda._compat import SIMULATED
     from fastdl.cuda._tensor_core import to_tf32
 
     if not SIMULATED:
@@ -59,7 +54,8 @@ def test_rounding(device, rng):
 
 
 @pytest.mark.parametrize(("trans_a", "trans_b", "M", "N", "K"), [
-    (False, False, 64, 64, 24), (True, True, 65, 12, 19)])
+    (False, False, 64, 64, 24), (True, True, 65, 12, 19),
+    *([] if SIMULATED else [(False, True, 130, 200, 36), (True, False, 129, 66, 41)])])
 def test_products(rng, tf32, trans_a, trans_b, M, N, K):
     a = normal(rng, *((K, M) if trans_a else (M, K)))
     b = normal(rng, *((N, K) if trans_b else (K, N)))

@@ -3,17 +3,11 @@
 import numpy as np
 import pytest
 from comparison import assert_same
+from conftest import SIMULATED
 
 import fastdl as fd
 
-pytestmark = pytest.mark.usefixtures("device")
-
-
-@pytest.fixture(autouse=True)
-def _always_tiles(device, monkeypatch):
-    from fastdl._kernels.gemm import _cuda
-
-    monkeypatch.setattr(_cuda, "PLAIN_BELOW", 0)
+pytestmark = pytest.mark.usefixtures("tiles")
 
 
 def normal(rng, *shape):
@@ -22,7 +16,8 @@ def normal(rng, *shape):
 
 @pytest.mark.parametrize("trans_a", [False, True])
 @pytest.mark.parametrize("trans_b", [False, True])
-@pytest.mark.parametrize(("M", "N", "K"), [(16, 16, 8), (17, 20, 9), (1, 3, 20)])
+@pytest.mark.parametrize(("M", "N", "K"), [
+    (16, 16, 8), (17, 20, 9), (1, 3, 20), *([] if SIMULATED else [(128, 132, 40), (130, 65, 35)])])
 def test_products(rng, trans_a, trans_b, M, N, K):
     a, b = normal(rng, *((K, M) if trans_a else (M, K))), normal(rng, *((N, K) if trans_b
                                                                        else (K, N)))
@@ -46,7 +41,10 @@ def test_a_sum_in_parts(rng):
     ((2, 4, 5, 5), (4, 4, 3, 3), {"padding": 1}),
     ((1, 5, 6, 4), (6, 5, 3, 1), {"stride": (2, 1), "padding": (1, 0)}),
     ((2, 8, 3, 4), (8, 4, 1, 2), {"groups": 2, "dilation": (1, 2), "stride": 2}),
-    ((1, 20, 2, 2), (4, 20, 2, 2), {"padding": 1})], ids=["same", "odd", "groups", "deep"])
+    ((1, 20, 2, 2), (4, 20, 2, 2), {"padding": 1}),
+    *([] if SIMULATED else [((3, 20, 8, 10), (136, 20, 3, 3), {"padding": 1}),
+                            ((3, 17, 9, 9), (67, 17, 3, 3), {"padding": 1, "stride": 2})])],
+    ids=["same", "odd", "groups", "deep", *([] if SIMULATED else ["several", "several odd"])])
 def test_convolutions(rng, x, w, options):
     x, w, b = normal(rng, *x), normal(rng, *w), normal(rng, w[0])
     y = fd.ops.conv2d(x.astype(float), w.astype(float), b.astype(float), **options,
