@@ -40,7 +40,8 @@ from ...cuda._device import (
     longs,
 )
 from ...cuda._driver import driver
-from ...cuda._tile import EACH, SUMS, clear, part_of, tile_and_parts
+from ...cuda._sums import EACH, SUMS, clear
+from ...cuda._tile import part_of, tile_and_parts
 from ..batchnorm._cuda import fill_moments
 from ..pool._cuda import max_pool2d, max_pool2d_backward
 from .reference import convolve_then_pool, unpooled
@@ -147,19 +148,27 @@ def _added_up(parts: floats, b: floats, residual: floats, gate: floats, y: float
         for part in range(count):
             total += parts[part * n + i]
         plane, _ = divided(i, L)
-        of_channel = b[plane % channels] if has_b else ZERO
-        y[i] = _finished(total, of_channel, residual, gate, i, has_residual, has_gate, relu)
+        one = cuda.local.array(1, float32)
+        one[0] = total
+        _finish(one, 0, 1, b[plane % channels] if has_b else ZERO, residual, gate, i, has_residual,
+                has_gate, relu)
+        y[i] = one[0]
 
 
 @device
-def _finished(value, b, residual, gate, i, has_residual, has_gate, relu):
-    """An element of y or dx, from its sum; `b` is its channel's."""
-    value += b
+def _finish(row, e, count, b, residual, gate, i, has_residual, has_gate, relu):
+    """So many elements of y or dx from their sums; `b` is their channel's, i is where they lie."""
+    for q in range(e, e + count):
+        row[q] += b
     if has_residual:
-        value += residual[i]
-    if (relu and value <= ZERO) or (has_gate and gate[i] <= ZERO):
-        value = ZERO
-    return value
+        for q in range(count):
+            row[e + q] += residual[i + q]
+    if relu:
+        for q in range(e, e + count):
+            row[q] = ZERO if row[q] <= ZERO else row[q]
+    if has_gate:
+        for q in range(count):
+            row[e + q] = ZERO if gate[i + q] <= ZERO else row[e + q]
 
 
 # ---- in tiles: which number of x a tap of a pixel reads ----
@@ -286,7 +295,7 @@ def _gathered_product(tile, pointwise, aligned_maps):
         tile.puts(False) if pointwise else spread.put)
 
     @device
-    def store_row(sums, s, down, given):
+    def store_row(row, down, given):
         (y, base, o, outer, group, L, places, b, residual, gate, has_b, has_residual, has_gate,
          relu) = given
         o += down
@@ -296,14 +305,12 @@ def _gathered_product(tile, pointwise, aligned_maps):
             for e in range(0, EACH, together):
                 if places[e] >= 0:
                     i = places[e] + channel * L
-                    for q in range(together):
-                        sums[EACH * s + e + q] = _finished(
-                            sums[EACH * s + e + q], of_channel, residual, gate, i + q,
-                            has_residual, has_gate, relu)
+                    _finish(row, e, together, of_channel, residual, gate, i, has_residual,
+                            has_gate, relu)
                     if aligned_maps:
-                        store_piece(y, base + i, sums, EACH * s + e)
+                        store_piece(y, base + i, row, e)
                     else:
-                        y[base + i] = sums[EACH * s + e]
+                        y[base + i] = row[e]
 
     store_all = tile.each_row(store_row)
 
@@ -520,14 +527,14 @@ def _weight_product(tile):
     add_products = tile.sums_of(bring_dy, spread.put, gather, spread.put)
 
     @device
-    def store_row(sums, s, down, given):
+    def store_row(row, down, given):
         dw, origin, oc, tap, rows, columns = given
         oc += down
         if oc < rows:
             for e in range(EACH):
                 j = tap + e // piece * gap + e % piece
                 if j < columns:
-                    dw[origin + oc * columns + j] = sums[EACH * s + e]
+                    dw[origin + oc * columns + j] = row[e]
 
     store_all = tile.each_row(store_row)
 
