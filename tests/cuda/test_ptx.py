@@ -3,6 +3,7 @@
 import importlib
 import re
 
+import numpy as np
 import pytest
 from conftest import SIMULATED
 from on_device import FOLDERS, why_no_compiler
@@ -35,6 +36,12 @@ def kernels(capability):
     modules["gemm"]._product(small, False, True, False)
     modules["conv"]._gathered_product(large, False, False, True, True)
     modules["conv"]._weight_product(small, False)
+    for dtype in (np.dtype(np.uint8), None):
+        modules["pool"]._backward(dtype, True, True, 3, 3, 2, 2, 1, 1)
+    modules["pool"]._max_pool(np.dtype(np.uint8), 3, 3, 2, 2)
+    modules["pool"]._avg_pool(2, 2, 2, 2)
+    modules["im2col"]._by_tap(3, 3)
+    modules["im2col"]._from_col(3, 3, 1, 1)
     if reason := why_no_compiler(capability):
         pytest.skip(reason)
     # Elementwise kernels differ in one line.
@@ -65,6 +72,12 @@ def test_products_stay_in_registers_and_load_fours(kernels):
             assert len(re.findall(r"(?:ld|st)\.local", ptx)) < 40, name
             local = re.search(r"\.local \S+ \S+ \S*__local_depot\d+\[(\d+)\]", ptx)
             assert local is None or int(local[1]) < 256, name
+
+
+def test_nothing_else_has_local_memory(kernels):
+    """Small arrays of a thread are registers, too."""
+    for name, (kernel, ptx) in kernels.items():
+        assert kernel.__name__ == "product" or ".local" not in ptx, name
 
 
 def test_kept_on_disk(kernels, capability, tmp_path, monkeypatch):
