@@ -313,6 +313,24 @@ def _compare(instruction, processor, modifiers):
     return combining
 
 
+@makes("bfi")
+def _insert_bits(instruction, processor, modifiers):
+    """So many bits of the first operand, which begin at a place of the second, are its own."""
+    (kind,) = _types(modifiers)
+    number = dtype_of(kind).type
+    target, a, b, place, length = instruction.operands
+    put, a, b, place, length = processor.target(target, kind), *(
+        processor.source(o, k) for o, k in zip((a, b, place, length), (kind, kind, "u32", "u32"),
+                                               strict=True))
+
+    def step(at):
+        ones = np.left_shift(number(1), length[at].astype(number)) - number(1)
+        mask = np.left_shift(ones, place[at].astype(number))
+        put[at] = b[at] & ~mask | np.left_shift(a[at], place[at].astype(number)) & mask
+
+    return step
+
+
 @makes("selp")
 def _select(instruction, processor, modifiers):
     (kind,) = _types(modifiers)
@@ -358,9 +376,9 @@ def _convert_address(instruction, processor, modifiers):
 def _convert(instruction, processor, modifiers):
     mode = next((m for m in modifiers if m in INTEGRAL), None)
     if "tf32" in modifiers:
-        if "rna" not in modifiers:
-            raise KeyError(instruction.name)
-        return _computes(to_tf32, instruction, processor, "b32", ["f32"])
+        ties_to_even = {"rna": False, "rn": True}[modifiers[0]]
+        return _computes(partial(to_tf32, ties_to_even=ties_to_even), instruction, processor,
+                         "b32", ["f32"])
     to, of = _types(modifiers)
     kind = dtype_of(to)
     if to[0] == "f" == of[0]:

@@ -60,10 +60,15 @@ def flushed(x):
     return np.where(np.abs(x) < SMALLEST, np.copysign(np.float32(0), x), x)
 
 
-def to_tf32(x):
-    """The nearest of TF32, which has 10 bits behind the point; ties go away from zero (rna)."""
+def to_tf32(x, ties_to_even):
+    """The nearest of TF32, which has 10 bits behind the point; ties go away from zero, or to even.
+
+    That is rna, or rn.
+    """
     bits = x.view(np.uint32)
-    return np.where(np.isfinite(x), (bits + np.uint32(1 << 12)) & TF32, bits)
+    below_half = (1 << 12) - 1
+    half = below_half + (bits >> 13 & 1) if ties_to_even else np.uint32(below_half + 1)
+    return np.where(np.isfinite(x), (bits + half) & TF32, bits)
 
 
 TF32 = np.uint32(0xFFFFE000)            # the bits that a tensor core looks at
