@@ -3,6 +3,7 @@
 import importlib
 import re
 
+import numpy as np
 import pytest
 from conftest import SIMULATED
 from on_device import FOLDERS, why_no_compiler
@@ -25,14 +26,21 @@ def kernels(capability):
     from fastdl.cuda import _launch
     from fastdl.cuda._tile import TILES
 
-    gemm, conv = modules["gemm"], modules["conv"]
+    gemm, conv = modules["gemm"], importlib.import_module("fastdl._kernels.conv._cuda_tiles")
     for large, small in TILES.values():
         gemm._product(large, True, False, True)
         gemm._product(small, False, True, False)
-        conv._gathered_product(large, False, True)
-        conv._gathered_product(small, True, False)
-        conv._weight_product(large)
-        conv._packing(large)
+        conv.gathered_product(large, False, True)
+        conv.gathered_product(small, True, False)
+        conv.weight_product(large)
+        conv.packing(large)
+    pool, im2col = modules["pool"], modules["im2col"]
+    for dtype in (np.dtype(np.uint8), None):
+        pool._backward(dtype, True, True, 3, 3, 2, 2, 1, 1)
+    pool._max_pool(np.dtype(np.uint8), 3, 3, 2, 2)
+    pool._avg_pool(2, 2, 2, 2)
+    im2col._by_tap(3, 3)
+    im2col._from_col(3, 3, 1, 1)
     if reason := why_no_compiler(capability):
         pytest.skip(reason)
     # Elementwise kernels differ in one line.
@@ -63,6 +71,12 @@ def test_products_stay_in_registers_and_load_fours(kernels, capability):
             assert tf32 or len(re.findall(r"ld\.shared\.v4\.\w32", ptx)) == 4 * 8, name
             local = re.search(r"\.local \S+ \S+ \S*__local_depot\d+\[(\d+)\]", ptx)
             assert local is None or int(local[1]) < 4 * 64, f"{name}: its sums lie in memory"
+
+
+def test_nothing_else_has_local_memory(kernels):
+    """Small arrays of a thread are registers, too."""
+    for name, (kernel, ptx) in kernels.items():
+        assert kernel.__name__ == "product" or ".local" not in ptx, name
 
 
 def test_kept_on_disk(kernels, capability, tmp_path, monkeypatch):

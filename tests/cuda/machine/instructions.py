@@ -70,10 +70,8 @@ def _computes(function, instruction, processor, kind, sources):
         def step(at):
             put[at] = function(a[at], b[at])
     else:
-        a, b, c = got
-
         def step(at):
-            put[at] = function(a[at], b[at], c[at])
+            put[at] = function(*[x[at] for x in got])
 
     return step
 
@@ -240,6 +238,19 @@ def _bit_field(instruction, processor, modifiers):
         return (a >> begin) & ((one << length) - one)
 
     return _computes(function, instruction, processor, kind, [kind, "u32", "u32"])
+
+
+@makes("bfi")
+def _put_bit_field(instruction, processor, modifiers):
+    (kind,) = _types(modifiers)
+
+    def function(a, b, begin, length):
+        begin, length = ((x & 255).astype(a.dtype) for x in (begin, length))
+        one = a.dtype.type(1)
+        mask = ((one << length) - one) << begin
+        return a << begin & mask | b & ~mask
+
+    return _computes(function, instruction, processor, kind, [kind, kind, "u32", "u32"])
 
 
 @makes("popc", "clz", "brev")
