@@ -8,9 +8,9 @@ from the image while it brings tiles into shared memory.
     to w        dy (OC, pixels of y) times receptive fields (pixels of y, C KH KW)
 
 The first two are one kernel: a term is a tap and a channel, all channels of a tap in a row, and
-filters are copied into that order first. In it "y" is the result, dx too, and "x" what is read: tap
-k of row i of y reads row ``start + i step + k dilation`` of x. `Axis` says so. Backward, row h of dx
-was reached from row (h + PH - kh DH) / SH of dy, where that is whole: rows that are the same modulo
+filters are copied into that order first. "y" is the result here, dx too, and "x" what is read: tap
+k of row i of y reads row ``start + i step + k dilation`` of x. `Axis` says so. Backward, row h of
+dx was reached from (h + PH - kh DH) / SH of dy, where that is whole: rows that are the same modulo
 SH were reached by the same taps, and make a product of their own, with those alone.
 
 What divisions it takes to know which number that is are done once: for each term in a table, for
