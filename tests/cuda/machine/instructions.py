@@ -70,10 +70,8 @@ def _computes(function, instruction, processor, kind, sources):
         def step(at):
             put[at] = function(a[at], b[at])
     else:
-        a, b, c = got
-
         def step(at):
-            put[at] = function(a[at], b[at], c[at])
+            put[at] = function(*(a[at] for a in got))
 
     return step
 
@@ -242,6 +240,19 @@ def _bit_field(instruction, processor, modifiers):
     return _computes(function, instruction, processor, kind, [kind, "u32", "u32"])
 
 
+@makes("bfi")
+def _insert_bit_field(instruction, processor, modifiers):
+    (kind,) = _types(modifiers)
+
+    def function(a, b, begin, length):
+        begin, length = ((x & 255).astype(a.dtype) for x in (begin, length))
+        one = a.dtype.type(1)
+        field = ((one << length) - one) << begin
+        return b & ~field | a << begin & field
+
+    return _computes(function, instruction, processor, kind, [kind, kind, "u32", "u32"])
+
+
 @makes("popc", "clz", "brev")
 def _counts_bits(instruction, processor, modifiers):
     (kind,) = _types(modifiers)
@@ -346,10 +357,9 @@ def _convert_address(instruction, processor, modifiers):
 @makes("cvt")
 def _convert(instruction, processor, modifiers):
     mode = next((m for m in modifiers if m in INTEGRAL), None)
-    if "tf32" in modifiers:
-        if "rna" not in modifiers:
-            raise KeyError(instruction.name)
-        return _computes(to_tf32, instruction, processor, "b32", ["f32"])
+    if modifiers[1:] == ["tf32", "f32"] and modifiers[0] in ("rn", "rna"):
+        return _computes(partial(to_tf32, mode=modifiers[0]), instruction, processor, "b32",
+                         ["f32"])
     to, of = _types(modifiers)
     kind = dtype_of(to)
     if to[0] == "f" == of[0]:

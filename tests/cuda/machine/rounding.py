@@ -60,10 +60,14 @@ def flushed(x):
     return np.where(np.abs(x) < SMALLEST, np.copysign(np.float32(0), x), x)
 
 
-def to_tf32(x):
-    """The nearest of TF32, which has 10 bits behind the point; ties go away from zero (rna)."""
+def to_tf32(x, mode):
+    """The nearest of TF32, which has 10 bits behind the point; ties go away from 0 (rna) or to even.
+    """
     bits = x.view(np.uint32)
-    return np.where(np.isfinite(x), (bits + np.uint32(1 << 12)) & TF32, bits)
+    half = np.uint32(1 << 12)
+    if mode == "rn":
+        half = half - 1 + (bits >> 13 & 1)
+    return np.where(np.isfinite(x), (bits + half) & TF32, bits)
 
 
 TF32 = np.uint32(0xFFFFE000)            # the bits that a tensor core looks at
