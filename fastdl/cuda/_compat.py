@@ -23,6 +23,7 @@ bindings: Any = None
 ir: Any = None
 cgutils: Any = None
 intrinsic: Any = None
+cell: Any = None
 SIMULATED = bool(_config.ENABLE_CUDASIM)
 
 if not SIMULATED:
@@ -39,8 +40,8 @@ ulongs = types.CPointer(types.uint64)
 octets = types.CPointer(types.uint8)
 float32, int32, int64, uint64 = types.float32, types.int32, types.int64, types.uint64
 
-__all__ = ["SIMULATED", "bindings", "cgutils", "compile_ptx", "cuda", "float32", "floats", "int32",
-           "int64", "intrinsic", "ints", "ir", "load4", "load_library", "longs", "octets",
+__all__ = ["SIMULATED", "bindings", "cell", "cgutils", "compile_ptx", "cuda", "float32", "floats",
+           "int32", "int64", "intrinsic", "ints", "ir", "load4", "load_library", "longs", "octets",
            "pointer_to_floats", "store2", "store4", "types", "uint64", "ulongs", "version"]
 
 
@@ -128,6 +129,12 @@ else:
 
     def _lane(k):
         return ir.Constant(ir.IntType(32), k)
+
+    def cell(context, builder, kind, array, index):
+        """The address of an element of an array."""
+        if isinstance(index, int):
+            index = ir.Constant(ir.IntType(64), index)
+        return builder.gep(context.make_array(kind)(context, builder, value=array).data, [index])
 
     @intrinsic
     def load4(_, p, i):

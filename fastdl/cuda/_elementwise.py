@@ -2,14 +2,9 @@
 
 from functools import partial
 
-from ._device import blocks_for, cuda, float32, floats, int64, kernel, load4, store4
+from ._device import blocks_for, cuda, float32, floats, in_fours, int64, kernel, load4, store4
 
 FOUR = 4
-
-
-def _quads(n, *arrays):
-    """How many fours: all of it, or nothing where the arrays do not begin at one or end in one."""
-    return 0 if n % FOUR or any(a.address % 16 for a in arrays) else n // FOUR
 
 
 class Elementwise:
@@ -28,9 +23,8 @@ class Elementwise:
     def __call__(self, *arguments):
         *arrays, option = arguments
         n = arrays[0].size
-        quads = _quads(n, *arrays)
-        if quads:
-            self._fast[blocks_for(quads)](*arrays, quads, option)
+        if in_fours(n, *arrays):
+            self._fast[blocks_for(n // FOUR)](*arrays, n // FOUR, option)
         else:
             self._plain[blocks_for(n)](*arrays, n, option)
 

@@ -110,7 +110,7 @@ def digest_of_sources() -> str:
     """Of what kernels share."""
     here = Path(__file__).parent
     shared = [here / name for name in ("_compat.py", "_launch.py", "_device.py", "_elementwise.py",
-                                       "_tensor_core.py", "_tile.py")]
+                                       "_sums.py", "_tensor_core.py", "_tile.py")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in shared)).hexdigest()
 
 

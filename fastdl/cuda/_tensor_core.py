@@ -28,25 +28,25 @@ if SIMULATED:
         return ((x.view(np.uint32) + np.uint32(1 << 12)) & np.uint32(0xFFFFE000)).view(np.float32)
 
     @cuda.jit(device=True)
-    def mma(a, b, c):
-        """A lane's four numbers of the product, added to `c`; all lanes must come here."""
+    def mma(a, b, sums, s, below):
+        """Add a lane's numbers of the product to sums s, s + 1, and to those `below`.
+
+        All lanes must come here.
+        """
         of_a = cuda.shared.array((_MOST, 4), float32)
         of_b = cuda.shared.array((_MOST, 2), float32)
         t = cuda.threadIdx.x
         of_a[t], of_b[t] = a, b
         cuda.syncthreads()
         warp, g, p = t // 32 * 32, t % 32 // 4, t % 4
-        sums = []
         for r in range(4):
-            total, column = c[r], 2 * p + r % 2
+            cell, column = s + r // 2 * below + r % 2, 2 * p + r % 2
             for k in range(8):
-                total += (of_a[warp + 4 * g + k % 4, r // 2 + k // 4 * 2]
-                          * of_b[warp + 4 * column + k % 4, k // 4])
-            sums.append(total)
+                sums[cell] += (of_a[warp + 4 * g + k % 4, r // 2 + k // 4 * 2]
+                               * of_b[warp + 4 * column + k % 4, k // 4])
         cuda.syncthreads()              # before the next numbers come
-        return tuple(sums)
 else:
-    from ._compat import cgutils, intrinsic, ir, types
+    from ._compat import cell, cgutils, intrinsic, ir, types
 
     _FLOAT, _BITS = ir.FloatType(), ir.IntType(32)
 
@@ -61,13 +61,17 @@ else:
         return types.float32(types.float32), generate
 
     @intrinsic
-    def mma(_, a, b, c):
-        """A lane's four numbers of the product, added to `c`; all lanes must come here."""
-        four, two = (types.UniTuple(types.float32, n) for n in (4, 2))
+    def mma(_, a, b, sums, s, below):
+        """Add a lane's numbers of the product to sums s, s + 1, and to those `below`.
 
+        All lanes must come here.
+        """
         def generate(context, builder, signature, arguments):
-            a, b, c = (cgutils.unpack_tuple(builder, tuple_) for tuple_ in arguments)
-            factors = [builder.bitcast(x, _BITS) for x in [*a, *b]]
+            a, b, array, first, below = arguments
+            factors = [builder.bitcast(x, _BITS) for pair in (a, b)
+                       for x in cgutils.unpack_tuple(builder, pair)]
+            cells = [cell(context, builder, sums, array, builder.add(row, ir.Constant(row.type, q)))
+                     for row in (first, builder.add(first, below)) for q in range(2)]
             kind = ir.FunctionType(ir.LiteralStructType([_FLOAT] * 4),
                                    [_BITS] * 6 + [_FLOAT] * 4)
             instruction = ir.InlineAsm(
@@ -75,7 +79,11 @@ else:
                 "{$4, $5, $6, $7}, {$8, $9}, {$10, $11, $12, $13};",
                 "=f,=f,=f,=f,r,r,r,r,r,r,f,f,f,f")
             # Convergent: no compiler may move it to where only some lanes come.
-            sums = builder.call(instruction, [*factors, *c], attrs=("convergent",))
-            return cgutils.pack_array(builder, [builder.extract_value(sums, r) for r in range(4)])
+            product = builder.call(instruction, [*factors, *map(builder.load, cells)],
+                                   attrs=("convergent",))
+            for r, address in enumerate(cells):
+                builder.store(builder.extract_value(product, r), address)
+            return context.get_dummy_value()
 
-        return four(four, two, four), generate
+        four, two = (types.UniTuple(types.float32, n) for n in (4, 2))
+        return types.none(four, two, sums, types.intp, types.intp), generate

@@ -14,9 +14,6 @@ In shared memory a tile is (depth, pitch): the elements of a row belong to one t
 where an element is. A processor reads 32 numbers of shared memory at once if they lie in different
 banks, at addresses that differ modulo 32; pitch and slots are chosen so that the 32 lanes of a warp
 find them so, whether they write along the terms or along the side.
-
-What is written out below, again and again, stands there so that the compiler sees each number of an
-element: only then do the sums stay in registers. It unrolls small loops, but none around them.
 """
 
 from typing import Any, NamedTuple
@@ -26,11 +23,10 @@ import numpy as np
 from ._compat import SIMULATED, cuda, float32, load4, store2, store4
 from ._launch import device
 from ._precision import tf32_allowed
+from ._sums import EACH, SUMS, add_outer, take_row
 from ._tensor_core import mma, to_tf32
 
 ZERO = np.float32(0)
-EACH = 8                                # a thread's elements along either side
-SUMS = EACH * EACH
 _WARP = 32
 _WARP_ROWS, _WARP_COLUMNS = 64, 32      # that a warp makes on tensor cores
 
@@ -52,7 +48,7 @@ class Tile:
     corner : function: the first row and column of a thread's elements
     row_step, row_gap : from one of its first four rows to the next, and from those to the others
     piece, column_gap : its columns lie together in pieces of so many, so far apart
-    store_piece : function: stores one from the sums, at an address that is a multiple of its size
+    store_piece : function: stores one of a row, at an address that is a multiple of its size
     """
 
     def __init__(self, side, tf32):
@@ -90,24 +86,11 @@ class Tile:
         return _sums_of(self, bring_left, put_left, bring_right, put_right)
 
     def each_row(self, store):
-        """A function that calls ``store(sums, s, row, *given)`` for all rows of a thread.
+        """A function that calls ``store(row, down, given)`` for all rows of a thread's sums.
 
-        ``sums[8 * s]`` … are the row's elements, and `row` is how far it is from the first.
+        `row` are its elements, and `down` is how far it is from the first.
         """
-        step, gap = self.row_step, self.row_gap
-
-        @device
-        def store_all(sums, given):
-            store(sums, 0, 0, given)
-            store(sums, 1, step, given)
-            store(sums, 2, 2 * step, given)
-            store(sums, 3, 3 * step, given)
-            store(sums, 4, gap, given)
-            store(sums, 5, gap + step, given)
-            store(sums, 6, gap + 2 * step, given)
-            store(sums, 7, gap + 3 * step, given)
-
-        return store_all
+        return _each_row(self, store)
 
 
 @device
@@ -295,28 +278,9 @@ def _one_by_one(tile):
         return t // across * 4, t % across * 4
 
     @device
-    def add_row(sums, s, u, v, w):
-        sums[s] += u * v[0]
-        sums[s + 1] += u * v[1]
-        sums[s + 2] += u * v[2]
-        sums[s + 3] += u * v[3]
-        sums[s + 4] += u * w[0]
-        sums[s + 5] += u * w[1]
-        sums[s + 6] += u * w[2]
-        sums[s + 7] += u * w[3]
-
-    @device
     def add_term(left, right, down, along, sums):
-        upper, lower = load4(left, down), load4(left, down + half)
-        v, w = load4(right, along), load4(right, along + half)
-        add_row(sums, 0, upper[0], v, w)
-        add_row(sums, EACH, upper[1], v, w)
-        add_row(sums, 2 * EACH, upper[2], v, w)
-        add_row(sums, 3 * EACH, upper[3], v, w)
-        add_row(sums, 4 * EACH, lower[0], v, w)
-        add_row(sums, 5 * EACH, lower[1], v, w)
-        add_row(sums, 6 * EACH, lower[2], v, w)
-        add_row(sums, 7 * EACH, lower[3], v, w)
+        add_outer(sums, (*load4(left, down), *load4(left, down + half)),
+                  (*load4(right, along), *load4(right, along + half)))
 
     @device
     def multiply(left, right, at, t, sums):
@@ -379,17 +343,13 @@ def _eight_terms(tile, number):
         return (cells[np.uint64(at + (s ^ four) * 8)], cells[np.uint64(at + (s + 1 ^ four) * 8)])
 
     @device
-    def add_one(a, v, w, sums, s):
-        sums[s], sums[s + 1], sums[s + EACH], sums[s + EACH + 1] = mma(
-            a, (v, w), (sums[s], sums[s + 1], sums[s + EACH], sums[s + EACH + 1]))
-
-    @device
     def add_row(left, i, at_even, at_odd, v, w, sums):
         a = (*eighths(left, at_even, even, 2 * i), *eighths(left, at_odd, odd, 2 * i))
-        add_one(a, v[0], w[0], sums, 2 * EACH * i)
-        add_one(a, v[1], w[1], sums, 2 * EACH * i + 2)
-        add_one(a, v[2], w[2], sums, 2 * EACH * i + 4)
-        add_one(a, v[3], w[3], sums, 2 * EACH * i + 6)
+        s = 2 * EACH * i
+        mma(a, (v[0], w[0]), sums, s, EACH)
+        mma(a, (v[1], w[1]), sums, s + 2, EACH)
+        mma(a, (v[2], w[2]), sums, s + 4, EACH)
+        mma(a, (v[3], w[3]), sums, s + 6, EACH)
 
     @device
     def add_terms(left, right, down_even, down_odd, along_even, along_odd, sums):
@@ -405,21 +365,29 @@ def _eight_terms(tile, number):
     return add_terms
 
 
-@device
-def _store_two(p, i, sums, n):
-    store2(p, i, (sums[n], sums[n + 1]))
+# ---- from the sums to the device's memory ----
+
+def _each_row(tile, store):
+    step, gap = tile.row_step, tile.row_gap
+
+    @device
+    def store_all(sums, given):
+        row = cuda.local.array(EACH, float32)
+        for i in range(EACH):
+            take_row(sums, i, row)
+            store(row, i // 4 * gap + i % 4 * step, given)
+
+    return store_all
 
 
 @device
-def _store_four(p, i, sums, n):
-    store4(p, i, (sums[n], sums[n + 1], sums[n + 2], sums[n + 3]))
+def _store_two(p, i, row, e):
+    store2(p, i, (row[e], row[e + 1]))
 
 
 @device
-def clear(sums):
-    """Set a thread's sums to 0."""
-    for i in range(SUMS):
-        sums[i] = ZERO
+def _store_four(p, i, row, e):
+    store4(p, i, (row[e], row[e + 1], row[e + 2], row[e + 3]))
 
 
 # The smallest that whole warps make is 64 by 64, in the simulator, too.

@@ -18,7 +18,7 @@ def why_no_compiler(capability):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            importlib.import_module("fastdl._kernels.join._cuda")._copy_rows.compiled(capability)
+            importlib.import_module("fastdl._kernels.im2col._cuda")._by_pixel.compiled(capability)
     except Exception as error:
         if "nvvm" in str(error).lower() or "nvrtc" in str(error).lower():
             return f"NVIDIA's compiler is not installed: {str(error).splitlines()[0][:80]}"

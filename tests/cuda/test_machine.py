@@ -92,8 +92,8 @@ BIG = 2**31 - 1
     ("clz.b32 D, A;", (ints(1, -1, 0),), ints(31, 0, 32)),
     ("brev.b32 D, A;", (ints(1, 6),), ints(-BIG - 1, 6 << 28)),
     ("bfe.u32 D, A, 4, 8;", (ints(0x12345), ), ints(0x34)),
-    ("bfi.b32 D, A, B, 8, 8;", (ints(0x55), ints(0x1234567)), ints(0x1235567)),
-    ("bfi.b64 D, A, B, 32, 32;", (longs(3), longs(-1)), longs(2**34 - 1)),
+    ("bfi.b32 D, A, B, 4, 8;", (ints(0x1AB, 0), ints(0x12345, -1)), ints(0x12AB5, ~0xFF0)),
+    ("bfi.b64 D, A, B, 32, 32;", (longs(-2), longs(7)), longs((-2 << 32) + 7)),
     ("shf.l.wrap.b32 D, A, B, 8;", (ints(0x12345678), ints(0x1ABCDEF)), ints(-0x54321100 + 0x12)),
     ("shf.r.clamp.b32 D, A, B, 40;", (ints(3), ints(7)), ints(7)),
     ("mov.b64 D, {A, B};", (ints(1, -1), ints(2, 0)), longs(2**33 + 1, 2**32 - 1)),
@@ -191,8 +191,8 @@ def test_a_multiplication_and_addition_is_rounded_once():
     ("cvt.f64.f32 %g1, A; cvt.rn.f32.f64 D, %g1;", (floats(0.1),), floats(0.1)),
     ("cvt.rna.tf32.f32 D, A;", (floats(1 + 2**-11, -1 - 2**-11, 1 + 2**-11 - 2**-23, NAN),),
      floats(1 + 2**-10, -1 - 2**-10, 1, NAN)),
-    ("cvt.rn.tf32.f32 D, A;", (floats(1 + 2**-11, 1 + 3 * 2**-11, 1 + 2**-11 + 2**-23),),
-     floats(1, 1 + 2**-9, 1 + 2**-10)),
+    ("cvt.rn.tf32.f32 D, A;", (floats(1 + 2**-11, -1 - 3 * 2**-11, 1 + 2**-11 + 2**-23, NAN),),
+     floats(1, -1 - 2**-9, 1 + 2**-10, NAN)),
     ("mov.f32 D, 0f3FC00000;", (floats(0),), floats(1.5)),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_floats(instruction, inputs, expected):

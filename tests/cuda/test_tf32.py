@@ -8,6 +8,7 @@ import pytest
 from conftest import SIMULATED
 
 import fastdl as fd
+from fastdl.cuda._driver import driver
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -21,9 +22,13 @@ def tf32(device, tiles):
 
 
 def rounded(x):
-    """To 10 bits behind the point, half a unit away from 0; by arithmetic, not by bits."""
+    """To 10 bits behind the point; by arithmetic, not by bits.
+
+    Of two as near the one further from 0; on devices of compute capability 9.0 and later the even.
+    """
     mantissa, exponent = np.frexp(x.astype(np.float64))
-    magnitude = np.floor(np.abs(mantissa) * 2**11 + 0.5)
+    magnitude = np.abs(mantissa) * 2**11
+    magnitude = np.rint(magnitude) if driver().capability >= (9, 0) else np.floor(magnitude + 0.5)
     return np.ldexp(np.copysign(magnitude, mantissa), exponent - 11)
 
 

@@ -8,9 +8,9 @@ from ...cuda import _device
 from ...cuda._device import (
     ONE,
     ZERO,
-    block_max,
-    block_sum,
+    ByRow,
     cuda,
+    divided,
     erfc,
     exp,
     floats,
@@ -243,41 +243,55 @@ def tanh_backward(dy, y, dx):
     _tanh_backward(dy, y, dx, 0.0)
 
 
-# ---- softmax: a block for each row ----
+# ---- softmax ----
 
-@kernel()
-def _softmax(x: floats, y: floats, columns: int32):
-    row = np.int64(cuda.blockIdx.x) * columns
-    largest = -INFINITY
-    for j in range(cuda.threadIdx.x, columns, cuda.blockDim.x):
-        value = x[row + j]
-        if not value <= largest:
-            largest = value
-    largest = block_max(largest)
-    total = ZERO
-    for j in range(cuda.threadIdx.x, columns, cuda.blockDim.x):
-        e = exp(x[row + j] - largest)
-        y[row + j] = e
-        total += e
-    share = ONE / block_sum(total)
-    for j in range(cuda.threadIdx.x, columns, cuda.blockDim.x):
-        y[row + j] *= share
+@ByRow
+def _softmax(team):
+    size, team_sum, team_max = team
+
+    @kernel(constants=(size,))
+    def softmax(x: floats, y: floats, rows: int32, columns: int32):
+        row, first = divided(cuda.grid(1), size)
+        if row >= rows:
+            return
+        begin, largest, total = row * columns, -INFINITY, ZERO
+        for j in range(first, columns, size):
+            value = x[begin + j]
+            largest = largest if value <= largest else value
+        largest = team_max(largest)
+        for j in range(first, columns, size):
+            e = exp(x[begin + j] - largest)
+            y[begin + j] = e
+            total += e
+        share = ONE / team_sum(total)
+        for j in range(first, columns, size):
+            y[begin + j] *= share
+
+    return softmax
 
 
-@kernel()
-def _softmax_backward(dy: floats, y: floats, dx: floats, columns: int32):
-    row = np.int64(cuda.blockIdx.x) * columns
-    total = ZERO
-    for j in range(cuda.threadIdx.x, columns, cuda.blockDim.x):
-        total += dy[row + j] * y[row + j]
-    total = block_sum(total)
-    for j in range(cuda.threadIdx.x, columns, cuda.blockDim.x):
-        dx[row + j] = y[row + j] * (dy[row + j] - total)
+@ByRow
+def _softmax_backward(team):
+    size, team_sum, _ = team
+
+    @kernel(constants=(size,))
+    def softmax_backward(dy: floats, y: floats, dx: floats, rows: int32, columns: int32):
+        row, first = divided(cuda.grid(1), size)
+        if row >= rows:
+            return
+        begin, total = row * columns, ZERO
+        for j in range(first, columns, size):
+            total += dy[begin + j] * y[begin + j]
+        total = team_sum(total)
+        for j in range(first, columns, size):
+            dx[begin + j] = y[begin + j] * (dy[begin + j] - total)
+
+    return softmax_backward
 
 
 def softmax(x, y):
-    _softmax[x.shape[0]](x, y, x.shape[1])
+    _softmax(*x.shape, x, y)
 
 
 def softmax_backward(dy, y, dx):
-    _softmax_backward[y.shape[0]](dy, y, dx, y.shape[1])
+    _softmax_backward(*y.shape, dy, y, dx)

@@ -9,8 +9,11 @@ from ...cuda._device import (
     device,
     float32,
     floats,
+    in_fours,
     int64,
     kernel,
+    load4,
+    store4,
     uint64,
     ulongs,
 )
@@ -35,22 +38,36 @@ def _philox(block, seed):
     return c0, c1, c2, c3
 
 
-@kernel()
-def _dropout(x: floats, y: floats, n: int64, threshold: int64, scale: float32,
-             seed: uint64, seeds: ulongs, number: int64):
-    least = np.uint64(threshold)
-    key = np.uint64(seeds[number] if number >= 0 else seed)
-    for block in range(cuda.grid(1), (n + 3) // 4, cuda.gridsize(1)):
-        words = _philox(np.uint64(block), key)
-        for k in range(4):
-            i = 4 * block + k
-            if i < n:
-                y[i] = x[i] * scale if words[k] >= least else ZERO
+def _dropout(fours):
+    """The kernel for arrays of whole fours, or for any."""
+    @kernel(constants=(fours,))
+    def dropout(x: floats, y: floats, n: int64, threshold: int64, scale: float32,
+                seed: uint64, seeds: ulongs, number: int64):
+        least = np.uint64(threshold)
+        key = np.uint64(seeds[number] if number >= 0 else seed)
+        for block in range(cuda.grid(1), (n + 3) // 4, cuda.gridsize(1)):
+            words, i = _philox(np.uint64(block), key), 4 * block
+            if fours:
+                a = load4(x, i)
+                store4(y, i, (a[0] * scale if words[0] >= least else ZERO,
+                              a[1] * scale if words[1] >= least else ZERO,
+                              a[2] * scale if words[2] >= least else ZERO,
+                              a[3] * scale if words[3] >= least else ZERO))
+            else:
+                for k in range(4):
+                    if i + k < n:
+                        y[i + k] = x[i + k] * scale if words[k] >= least else ZERO
+
+    return dropout
+
+
+_by_one, _by_four = map(_dropout, (False, True))
 
 
 def dropout(x, y, p, seed):
     """`seed` is a number, or an element of an array of the device, as a pair (array, index)."""
     seeds, number = seed if isinstance(seed, tuple) else (None, -1)
     value = 0 if number >= 0 else seed
-    _dropout[blocks_for(-(-x.size // 4))](x, y, x.size, round(p * 2**32), 1 / (1 - p), value, seeds,
-                                          number)
+    run = _by_four if in_fours(x.size, x, y) else _by_one
+    run[blocks_for(-(-x.size // 4))](x, y, x.size, round(p * 2**32), 1 / (1 - p), value, seeds,
+                                     number)

@@ -25,21 +25,37 @@ from ...cuda._device import (
     kernel,
 )
 from ...cuda._driver import driver
-from ...cuda._tile import EACH, SUMS, clear, part_of, tile_and_parts
+from ...cuda._sums import EACH, SUMS, clear
+from ...cuda._tile import part_of, tile_and_parts
 
 
 @device
-def _finished(value, out, bias, gate, i, j, pitch, gate_pitch, alpha, beta, has_gate, relu):
-    """An element of the result; `bias` is its column's."""
-    value *= alpha
+def _finish(row, e, count, out, biases, gate, at, gate_at, alpha, beta, has_gate, relu):
+    """So many elements of a row from `e` on; they lie at `at` of the result."""
+    for q in range(e, e + count):
+        row[q] *= alpha
     if beta != ZERO:
-        value += beta * out[i * pitch + j]
-    value += bias
-    if relu and value <= ZERO:
-        value = ZERO
-    if has_gate and gate[i * gate_pitch + j] <= ZERO:
-        value = ZERO
-    return value
+        for q in range(count):
+            row[e + q] += beta * out[at + q]
+    for q in range(e, e + count):
+        row[q] += biases[q]
+    if relu:
+        for q in range(e, e + count):
+            row[q] = ZERO if row[q] <= ZERO else row[q]
+    if has_gate:
+        for q in range(count):
+            row[e + q] = ZERO if gate[gate_at + q] <= ZERO else row[e + q]
+
+
+@device
+def _finish_one(value, out, bias, gate, i, j, pitch, gate_pitch, alpha, beta, has_bias, has_gate,
+                relu):
+    """And store it."""
+    one, of_column = cuda.local.array(1, float32), cuda.local.array(1, float32)
+    one[0], of_column[0] = value, bias[j] if has_bias else ZERO
+    at = i * pitch + j
+    _finish(one, 0, 1, out, of_column, gate, at, i * gate_pitch + j, alpha, beta, has_gate, relu)
+    out[at] = one[0]
 
 
 @kernel()
@@ -53,9 +69,8 @@ def _plain(a: floats, b: floats, bias: floats, gate: floats, out: floats, M: int
             total = ZERO
             for k in range(K):
                 total += a[i * a_row + k * a_column] * b[k * b_row + j * b_column]
-            of_column = bias[j] if has_bias else ZERO
-            out[i * pitch + j] = _finished(total, out, of_column, gate, i, j, pitch, gate_pitch,
-                                           alpha, beta, has_gate, relu)
+            _finish_one(total, out, bias, gate, i, j, pitch, gate_pitch, alpha, beta, has_bias,
+                        has_gate, relu)
 
 
 # ---- in tiles ----
@@ -66,25 +81,24 @@ def _product(tile, a_along_terms, b_along_terms, aligned):
     add_products = tile.sums_of(tile.brings(a_along_terms, aligned), tile.puts(a_along_terms),
                                 tile.brings(b_along_terms, aligned), tile.puts(b_along_terms))
     side, corner, piece, gap = tile.side, tile.corner, tile.piece, tile.column_gap
-    store_piece = tile.store_piece
+    store_piece, together = tile.store_piece, tile.piece if aligned else 1
 
     @device
-    def store_row(sums, s, down, given):
+    def store_row(row, down, given):
         (out, base, i, column, M, N, pitch, biases, gate, gate_pitch, alpha, beta, has_gate,
          relu) = given
         i += down
         if i < M:
-            for e in range(0, EACH, piece):
-                j = column + e // piece * gap
-                for q in range(piece):
-                    n = EACH * s + e + q
-                    if j + q < N:
-                        sums[n] = _finished(sums[n], out, biases[e + q], gate, i, j + q, pitch,
-                                            gate_pitch, alpha, beta, has_gate, relu)
-                        if not aligned:
-                            out[base + i * pitch + j + q] = sums[n]
-                if aligned and j < N:
-                    store_piece(out, base + i * pitch + j, sums, EACH * s + e)
+            for e in range(0, EACH, together):
+                j = column + e // piece * gap + e % piece
+                if j < N:
+                    at = i * pitch + j
+                    _finish(row, e, together, out, biases, gate, at, i * gate_pitch + j, alpha,
+                            beta, has_gate, relu)
+                    if aligned:
+                        store_piece(out, base + at, row, e)
+                    else:
+                        out[base + at] = row[e]
 
     store_all = tile.each_row(store_row)
 
@@ -124,9 +138,8 @@ def _added_up(parts: floats, bias: floats, gate: floats, out: floats, count: int
             total = ZERO
             for part in range(count):
                 total += parts[(np.int64(part) * M + i) * N + j]
-            of_column = bias[j] if has_bias else ZERO
-            out[i * pitch + j] = _finished(total, out, of_column, gate, i, j, pitch, gate_pitch,
-                                           alpha, beta, has_gate, relu)
+            _finish_one(total, out, bias, gate, i, j, pitch, gate_pitch, alpha, beta, has_bias,
+                        has_gate, relu)
 
 
 def _pitch(matrix):

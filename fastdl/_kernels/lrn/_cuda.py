@@ -6,52 +6,66 @@ neighbours.
 
 from ...cuda._device import (
     ZERO,
-    blocks_for,
     cuda,
     divided,
     float32,
     floats,
+    in_step,
     int32,
-    int64,
     kernel,
     power,
 )
 
 
 @kernel()
-def _forward(x: floats, y: floats, base: floats, n: int64, has_base: int32, C: int32, L: int32,
-             before: int32, after: int32, share: float32, beta: float32, k: float32):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-        plane, _ = divided(i, L)
-        _, c = divided(plane, C)
-        total = ZERO
-        for other in range(max(c - before, 0), min(c + after + 1, C)):
-            value = x[i + (other - c) * L]
-            total += value * value
+def _forward(x: floats, y: floats, base: floats, N: int32, at_once: int32, has_base: int32,
+             C: int32, L: int32, before: int32, after: int32, share: float32, beta: float32,
+             k: float32):
+    i = cuda.grid(1)
+    plane, _ = divided(i, L)
+    image, c = divided(plane, C)
+    if image >= at_once:
+        return
+    first, last = min(before, c), min(after, C - 1 - c)
+    while image < N:
+        total, o = ZERO, i - first * L
+        while o <= i + last * L:
+            total += x[o] * x[o]
+            o += L
         total = total * share + k
         if has_base:
             base[i] = total
         y[i] = x[i] * power(total, -beta)
+        image, i = image + at_once, i + at_once * C * L
 
 
 @kernel()
-def _backward(dy: floats, x: floats, base: floats, dx: floats, n: int64, C: int32, L: int32,
-              before: int32, after: int32, factor: float32, beta: float32):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-        plane, _ = divided(i, L)
-        _, c = divided(plane, C)
-        around = ZERO
-        for other in range(max(c - after, 0), min(c + before + 1, C)):
-            o = i + (other - c) * L
+def _backward(dy: floats, x: floats, base: floats, dx: floats, N: int32, at_once: int32, C: int32,
+              L: int32, before: int32, after: int32, factor: float32, beta: float32):
+    i = cuda.grid(1)
+    plane, _ = divided(i, L)
+    image, c = divided(plane, C)
+    if image >= at_once:
+        return
+    first, last = min(after, c), min(before, C - 1 - c)
+    while image < N:
+        around, o = ZERO, i - first * L
+        while o <= i + last * L:
             around += dy[o] * power(base[o], -beta) * x[o] / base[o]
+            o += L
         dx[i] = dy[i] * power(base[i], -beta) - x[i] * around * factor
+        image, i = image + at_once, i + at_once * C * L
 
 
 def local_response_norm(x, y, base, size, alpha, beta, k):
-    _forward[blocks_for(x.size)](x, y, base, x.size, base is not None, *x.shape[1:], size // 2,
-                                 (size - 1) // 2, alpha / size, beta, k)
+    N, C, L = x.shape
+    blocks, at_once = in_step(N, C * L)
+    _forward[blocks](x, y, base, N, at_once, base is not None, C, L, size // 2, (size - 1) // 2,
+                     alpha / size, beta, k)
 
 
 def local_response_norm_backward(dy, x, base, dx, size, alpha, beta):
-    _backward[blocks_for(x.size)](dy, x, base, dx, x.size, *x.shape[1:], size // 2,
-                                  (size - 1) // 2, 2 * alpha * beta / size, beta)
+    N, C, L = x.shape
+    blocks, at_once = in_step(N, C * L)
+    _backward[blocks](dy, x, base, dx, N, at_once, C, L, size // 2, (size - 1) // 2,
+                      2 * alpha * beta / size, beta)

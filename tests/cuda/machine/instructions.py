@@ -71,7 +71,7 @@ def _computes(function, instruction, processor, kind, sources):
             put[at] = function(a[at], b[at])
     else:
         def step(at):
-            put[at] = function(*(a[at] for a in got))
+            put[at] = function(*[x[at] for x in got])
 
     return step
 
@@ -241,14 +241,14 @@ def _bit_field(instruction, processor, modifiers):
 
 
 @makes("bfi")
-def _insert_bit_field(instruction, processor, modifiers):
+def _put_bit_field(instruction, processor, modifiers):
     (kind,) = _types(modifiers)
 
     def function(a, b, begin, length):
         begin, length = ((x & 255).astype(a.dtype) for x in (begin, length))
         one = a.dtype.type(1)
-        field = ((one << length) - one) << begin
-        return b & ~field | a << begin & field
+        mask = ((one << length) - one) << begin
+        return a << begin & mask | b & ~mask
 
     return _computes(function, instruction, processor, kind, [kind, kind, "u32", "u32"])
 
@@ -313,6 +313,24 @@ def _compare(instruction, processor, modifiers):
     return combining
 
 
+@makes("bfi")
+def _insert_bits(instruction, processor, modifiers):
+    """So many bits of the first operand, which begin at a place of the second, are its own."""
+    (kind,) = _types(modifiers)
+    number = dtype_of(kind).type
+    target, a, b, place, length = instruction.operands
+    put, a, b, place, length = processor.target(target, kind), *(
+        processor.source(o, k) for o, k in zip((a, b, place, length), (kind, kind, "u32", "u32"),
+                                               strict=True))
+
+    def step(at):
+        ones = np.left_shift(number(1), length[at].astype(number)) - number(1)
+        mask = np.left_shift(ones, place[at].astype(number))
+        put[at] = b[at] & ~mask | np.left_shift(a[at], place[at].astype(number)) & mask
+
+    return step
+
+
 @makes("selp")
 def _select(instruction, processor, modifiers):
     (kind,) = _types(modifiers)
@@ -357,9 +375,10 @@ def _convert_address(instruction, processor, modifiers):
 @makes("cvt")
 def _convert(instruction, processor, modifiers):
     mode = next((m for m in modifiers if m in INTEGRAL), None)
-    if modifiers[1:] == ["tf32", "f32"] and modifiers[0] in ("rn", "rna"):
-        return _computes(partial(to_tf32, mode=modifiers[0]), instruction, processor, "b32",
-                         ["f32"])
+    if "tf32" in modifiers:
+        ties_to_even = {"rna": False, "rn": True}[modifiers[0]]
+        return _computes(partial(to_tf32, ties_to_even=ties_to_even), instruction, processor,
+                         "b32", ["f32"])
     to, of = _types(modifiers)
     kind = dtype_of(to)
     if to[0] == "f" == of[0]:

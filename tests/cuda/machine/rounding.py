@@ -60,13 +60,14 @@ def flushed(x):
     return np.where(np.abs(x) < SMALLEST, np.copysign(np.float32(0), x), x)
 
 
-def to_tf32(x, mode):
-    """The nearest of TF32, which has 10 bits behind the point; ties go away from 0 (rna) or to even.
+def to_tf32(x, ties_to_even):
+    """The nearest of TF32, which has 10 bits behind the point; ties go away from zero, or to even.
+
+    That is rna, or rn.
     """
     bits = x.view(np.uint32)
-    half = np.uint32(1 << 12)
-    if mode == "rn":
-        half = half - 1 + (bits >> 13 & 1)
+    below_half = (1 << 12) - 1
+    half = below_half + (bits >> 13 & 1) if ties_to_even else np.uint32(below_half + 1)
     return np.where(np.isfinite(x), (bits + half) & TF32, bits)
 
 
