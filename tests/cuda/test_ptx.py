@@ -79,10 +79,16 @@ def test_nothing_else_has_local_memory(kernels):
         assert kernel.__name__ == "product" or ".local" not in ptx, name
 
 
-def test_kept_on_disk(kernels, capability, tmp_path, monkeypatch):
+def test_kept_on_disk(kernels, capability, tmp_path, monkeypatch, capsys):
+    from fastdl.cuda._launch import _say_that_it_takes_time
+
     monkeypatch.setenv("FASTDL_CUDA_CACHE", str(tmp_path / "new"))
     kernel, _ = next(iter(kernels.values()))
+    _say_that_it_takes_time.cache_clear()
     ptx = kernel.ptx(capability)
+    assert f"they are kept in {tmp_path / 'new'}" in capsys.readouterr().err
     assert [path.read_text() for path in (tmp_path / "new").iterdir()] == [ptx]
+    _say_that_it_takes_time.cache_clear()
     monkeypatch.setattr(kernel, "compiled", None)
     assert kernel.ptx(capability) == ptx
+    assert not capsys.readouterr().err
