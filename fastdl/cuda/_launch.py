@@ -110,7 +110,8 @@ class Kernel:
 @cache
 def _say_that_it_takes_time(capability: tuple[int, int]) -> None:
     """Once in a process."""
-    from tqdm import tqdm                   # which knows of progress bars that are being shown
+    # It writes beside progress bars that are being shown.
+    from tqdm import tqdm
 
     tqdm.write("cuda: compiling kernels for compute capability {}.{}, a few seconds each; they are "
                "kept in {}".format(*capability, kept_in()), file=sys.stderr)
