@@ -157,7 +157,6 @@ def warps_for(work):
     return -(-work // WARPS)
 
 
-
 def in_step(count, size):
     """Blocks for `count` equal pieces of work, and how many pieces they do at once.
 
@@ -198,6 +197,7 @@ class ByRow:
         self._of_block = make(Team(THREADS, block_sum, block_max))
 
     def __call__(self, rows, columns, *arguments):
+        blocks_for(rows * WARP)         # or there are too many
         enough = rows >= 32 * driver().processors
         if columns <= (32 if enough else 4) * WARP:
             self._of_warp[warps_for(rows)](*arguments, rows, columns)

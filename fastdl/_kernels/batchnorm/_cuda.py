@@ -45,9 +45,9 @@ def _parts(N, C, L, blocks):
     A multiprocessor gets so many blocks, unless threads had too little work.
     """
     most = THREADS * max(1, min(blocks * driver().processors // max(C, 1), N * L // (4 * THREADS)))
-    at_once = min(max(1, most // max(L, 1)), N)
-    at_once = -(-N // max(1, -(-N // max(1, at_once))))
-    rounds = max(1, -(-L // most))
+    at_once = max(1, most // max(L, 1))
+    at_once = -(-N // max(1, -(-N // at_once)))
+    rounds = max(1, -(-L // most))              # of an image
     return -(-at_once * -(-L // rounds) // THREADS), at_once
 
 
