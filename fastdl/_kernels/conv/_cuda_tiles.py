@@ -1,0 +1,349 @@
+"""Convolution and its gradients on the device as products of matrices, in tiles.
+
+The second factor is never written (implicit im2col): a block of fastdl/cuda/_tile.py gathers it
+from the image while it brings tiles into shared memory.
+
+    forward     filters (OC, terms) times receptive fields (terms, pixels of y)
+    to x        filters (C, terms) times what reaches a pixel (terms, pixels of x)
+    to w        dy (OC, pixels of y) times receptive fields (pixels of y, C KH KW)
+
+The first two are one kernel: a term is a tap and a channel, all channels of a tap in a row, and
+filters are copied into that order first. Forward, tap kh of output oh reads row oh SH - PH + kh DH;
+backward, row h was reached from (h + PH - kh DH) / SH, where that is whole. So here "y" is the
+result, dx too, and "x" what is read.
+
+What divisions it takes to know which number that is are done once: for each term in a table, for
+each pixel by the thread that gathers it, or, where pixels are the terms, in a table as well.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from ...cuda._device import (
+    ZERO,
+    cuda,
+    device,
+    divided,
+    float32,
+    floats,
+    int32,
+    int64,
+    kernel,
+    longs,
+)
+from ...cuda._sums import EACH, SUMS, clear
+
+
+@kernel()
+def added_up(parts: floats, b: floats, residual: floats, gate: floats, y: floats, n: int64,
+              count: int32, has_b: int32, has_residual: int32, has_gate: int32, relu: int32,
+              channels: int32, L: int32):
+    """The sums of all parts, finished; all maps are as y is."""
+    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+        total = ZERO
+        for part in range(count):
+            total += parts[part * n + i]
+        plane, _ = divided(i, L)
+        one = cuda.local.array(1, float32)
+        one[0] = total
+        _finish(one, 0, 1, b[plane % channels] if has_b else ZERO, residual, gate, i, has_residual,
+                has_gate, relu)
+        y[i] = one[0]
+
+
+@device
+def _finish(row, e, count, b, residual, gate, i, has_residual, has_gate, relu):
+    """So many elements of y or dx from their sums; `b` is their channel's, i is where they lie."""
+    for q in range(e, e + count):
+        row[q] += b
+    if has_residual:
+        for q in range(count):
+            row[e + q] += residual[i + q]
+    if relu:
+        for q in range(e, e + count):
+            row[q] = ZERO if row[q] <= ZERO else row[q]
+    if has_gate:
+        for q in range(count):
+            row[e + q] = ZERO if gate[i + q] <= ZERO else row[e + q]
+
+
+# ---- which number of x a tap of a pixel reads ----
+#
+# Pixel j of y and tap (c, kh, kw) meet at x[offset of the pixel + offset of the tap], unless they
+# have a bit in common: a tap has one for its row of taps and one for its column of them, a pixel
+# those of the rows and columns that read outside of the image for it, and one more, for no tap.
+
+MOST_TAPS = 15                         # along an axis, so that there are bits enough
+_COLUMNS = 16                           # where the bits of columns begin
+_NO_TAP = -(1 << 31)
+_NO_PIXEL = -1
+
+
+@device
+def _outside(extent, taps, first, stride, dilation):
+    """Bits of taps: tap k reads number (first + k dilation) / stride, where that is whole."""
+    bits = 0
+    for k in range(taps):
+        at = first + k * dilation
+        if at < 0 or at >= extent * stride or (stride > 1 and at % stride > 0):
+            bits |= 1 << k
+    return bits
+
+
+@device
+def _pixel(j, window):
+    """Offset and bits of a pixel of y, and where it lies in y: image and place."""
+    (count, L, YW, image_step, H, W, KH, KW, step_h, step_w, start_h, start_w, SH, SW, DH,
+     DW) = window
+    image, place = divided(j, L)
+    i, i2 = divided(place, YW)
+    top, left = i * step_h + start_h, i2 * step_w + start_w
+    bits = _outside(H, KH, top, SH, DH) | _outside(W, KW, left, SW, DW) << _COLUMNS | _NO_TAP
+    offset = image * image_step + top // SH * W + left // SW
+    return offset, bits if j < count else _NO_PIXEL, image, place
+
+
+@device
+def _tap(c, kh, kw, window):
+    """Offset and bits of a tap."""
+    _, _, _, _, H, W, _, _, _, _, _, _, SH, SW, DH, DW = window
+    offset = (c * H - (-kh * DH) // SH) * W - (-kw * DW) // SW
+    return offset, 1 << kh | 1 << kw + _COLUMNS
+
+
+@device
+def _joined(offset, bits):
+    """As one number of a table."""
+    return np.int64(offset) << 32 | np.int64(bits) & 0xFFFFFFFF
+
+
+@device
+def _parted(entry):
+    return np.int32(entry >> 32), np.int32(entry)
+
+
+# ---- forward, and to x ----
+
+@cache
+def packing(tile):
+    """The kernel that brings filters into the order of terms, as they go into shared memory."""
+    rounded = tile.rounded
+
+    @kernel(constants=tile.kind)
+    def pack(w: floats, packed: floats, taps: longs, n: int64, G: int32, OG: int32, pitch: int32,
+             KH: int32, KW: int32, to_x: int32, all_terms: int32, H: int32, W: int32, SH: int32,
+             SW: int32, DH: int32, DW: int32):
+        """Filters of each group as (taps, channels to sum over, channels of the result).
+
+        And the table of terms, so many that no tile goes beyond it.
+        """
+        inner, outer = (OG, G) if to_x else (G, OG)
+        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+            rest, o = divided(i, pitch)
+            rest, c = divided(rest, inner)
+            group, tap = divided(rest, KH * KW)
+            oc, ic = (c, o) if to_x else (o, c)
+            packed[i] = (rounded(w[((group * OG + oc) * G + ic) * KH * KW + tap]) if o < outer
+                         else ZERO)
+        for i in range(cuda.grid(1), all_terms, cuda.gridsize(1)):
+            tap, c = divided(i, inner)
+            kh, kw = divided(tap, KW)
+            window = 0, 0, 0, 0, H, W, KH, KW, 0, 0, 0, 0, SH, SW, DH, DW
+            offset, bits = _tap(c, kh, kw, window)
+            taps[i] = _joined(offset, bits) if tap < KH * KW else _joined(0, _NO_TAP)
+
+    return pack
+
+
+def _gathering(tile):
+    """A function that brings what the terms' taps read of a thread's pixels, and one to put it."""
+    spread = tile.spread(along_terms=False)
+    terms, pixels, term_of = spread.terms, spread.places, spread.term
+
+    @device
+    def gather(maps, k, last, t, numbers):
+        x, taps, offsets, bits = maps
+        for i in range(terms):
+            offset, its_bits = _parted(taps[k + term_of(t, i)])
+            for p in range(pixels):
+                numbers[pixels * i + p] = ZERO
+                if bits[p] & its_bits == 0:
+                    numbers[pixels * i + p] = x[np.int32(offsets[p] + offset)]
+
+    return gather, spread
+
+
+@cache
+def gathered_product(tile, pointwise, aligned_maps):
+    """The kernel of forward and to x.
+
+    `pointwise`: filters are 1 by 1, and maps (inner, pixels) of each image, whose pixels come in
+    fours that are read as such.
+    """
+    side, corner, piece, gap = tile.side, tile.corner, tile.piece, tile.column_gap
+    store_piece = tile.store_piece
+    together = piece if aligned_maps else 1
+    gather, spread = _gathering(tile)
+    pixels, place_of, fours = spread.places, spread.place, side // 4
+    add_products = tile.sums_of(
+        tile.brings(False, True), tile.puts(False, _as_packed),
+        tile.brings(False, True) if pointwise else gather,
+        tile.puts(False) if pointwise else spread.put)
+
+    @device
+    def store_row(row, down, given):
+        (y, base, o, outer, group, L, places, b, residual, gate, has_b, has_residual, has_gate,
+         relu) = given
+        o += down
+        if o < outer:
+            channel = group * outer + o
+            of_channel = b[channel] if has_b else ZERO
+            for e in range(0, EACH, together):
+                if places[e] >= 0:
+                    i = places[e] + channel * L
+                    _finish(row, e, together, of_channel, residual, gate, i, has_residual,
+                            has_gate, relu)
+                    if aligned_maps:
+                        store_piece(y, base + i, row, e)
+                    else:
+                        y[base + i] = row[e]
+
+    store_all = tile.each_row(store_row)
+
+    @kernel(tile.threads, tile.blocks, (*tile.kind, pointwise, aligned_maps))
+    def product(x: floats, packed: floats, taps: longs, b: floats, residual: floats, gate: floats,
+                y: floats, count: int32, inner: int32, outer: int32, pitch: int32, groups: int32,
+                H: int32, W: int32, L: int32, YW: int32, KH: int32, KW: int32, step_h: int32,
+                step_w: int32, start_h: int32, start_w: int32, SH: int32, SW: int32, DH: int32,
+                DW: int32, parts: int32, part_terms: int32, part_size: int64, has_b: int32,
+                has_residual: int32, has_gate: int32, relu: int32):
+        """Channels of a group: `inner` of x (H, W), `outer` of y, of L pixels in rows of YW.
+
+        Of pixel (i, j) of y, tap (kh, kw) reads row (i step_h + start_h + kh DH) / SH of x, where
+        that is whole, and so on.
+        """
+        sums = cuda.local.array(SUMS, float32)
+        offsets = cuda.local.array(pixels, int32)
+        bits = cuda.local.array(pixels, int32)
+        places = cuda.local.array(EACH, int64)
+        t = np.uint32(cuda.threadIdx.x)
+        row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side
+        group, part = divided(cuda.blockIdx.z, parts)
+        window = (count, L, YW, groups * inner * H * W, H, W, KH, KW, step_h, step_w, start_h,
+                  start_w, SH, SW, DH, DW)
+        terms, first = KH * KW * inner, part * part_terms
+        last = min(first + part_terms, terms)
+        clear(sums)
+        filters = packed, group * terms * pitch + row, pitch, pitch - row
+        plane = H * W
+        if pointwise:
+            place = t % fours * 4
+            offset, _, _, _ = _pixel(column + place, window)
+            maps = x, offset + group * inner * plane - place, plane, count - column
+        else:
+            for p in range(pixels):
+                offset, bits[p], _, _ = _pixel(column + place_of(t, p), window)
+                offsets[p] = offset + group * inner * plane
+            maps = x, taps, offsets, bits
+        add_products(filters, maps, first, last, t, sums)
+        down, along = corner(t)
+        for e in range(0, EACH, together):
+            j = column + along + e // piece * gap + e % piece
+            image, place = divided(j, L)
+            places[e] = image * groups * outer * L + place if j < count else -1
+        store_all(sums, (y, part * part_size, row + down, outer, group, L, places, b, residual,
+                         gate, has_b, has_residual, has_gate, relu))
+
+    return product
+
+
+@device
+def _as_packed(x):
+    """Filters are rounded already."""
+    return x
+
+
+# ---- to w ----
+
+@kernel()
+def table_of_pixels(table: longs, all_pixels: int32, N: int32, C: int32, OC: int32, H: int32,
+                     W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32,
+                     PH: int32, PW: int32, DH: int32, DW: int32):
+    """Of each pixel its offset and bits, and where it lies in dy; -1 of those beyond the last."""
+    window = N * OH * OW, OH * OW, OW, C * H * W, H, W, KH, KW, SH, SW, -PH, -PW, 1, 1, DH, DW
+    for j in range(cuda.grid(1), all_pixels, cuda.gridsize(1)):
+        offset, bits, image, place = _pixel(j, window)
+        table[2 * j] = _joined(offset, bits)
+        table[2 * j + 1] = image * OC * OH * OW + place if image < N else -1
+
+
+@cache
+def weight_product(tile):
+    """The kernel: terms are pixels, rows channels of dy, and columns taps."""
+    spread, side, corner, piece, gap = (tile.spread(along_terms=True), tile.side, tile.corner,
+                                        tile.piece, tile.column_gap)
+    terms, places, term_of, place_of = spread.terms, spread.places, spread.term, spread.place
+
+    @device
+    def bring_dy(gradients, k, last, t, numbers):
+        dy, table, origin, L, limit = gradients
+        for i in range(terms):
+            pixel = table[2 * (k + term_of(t, i)) + 1]
+            for j in range(places):
+                numbers[places * i + j] = ZERO
+                if pixel >= 0 and place_of(t, j) < limit:
+                    numbers[places * i + j] = dy[pixel + (origin + place_of(t, j) * L)]
+
+    @device
+    def gather(maps, k, last, t, numbers):
+        x, table, offsets, bits = maps
+        for i in range(terms):
+            offset, its_bits = _parted(table[2 * (k + term_of(t, i))])
+            for j in range(places):
+                numbers[places * i + j] = ZERO
+                if bits[j] & its_bits == 0:
+                    numbers[places * i + j] = x[np.int32(offset + offsets[j])]
+
+    add_products = tile.sums_of(bring_dy, spread.put, gather, spread.put)
+
+    @device
+    def store_row(row, down, given):
+        dw, origin, oc, tap, rows, columns = given
+        oc += down
+        if oc < rows:
+            for e in range(EACH):
+                j = tap + e // piece * gap + e % piece
+                if j < columns:
+                    dw[origin + oc * columns + j] = row[e]
+
+    store_all = tile.each_row(store_row)
+
+    @kernel(tile.threads, tile.blocks, tile.kind)
+    def product(dy: floats, x: floats, table: longs, dw: floats, count: int32, rows: int32,
+                G: int32, H: int32, W: int32, L: int32, KH: int32, KW: int32, DH: int32, DW: int32,
+                parts: int32, part_terms: int32, part_size: int64):
+        sums = cuda.local.array(SUMS, float32)
+        offsets = cuda.local.array(places, int32)
+        bits = cuda.local.array(places, int32)
+        t = np.uint32(cuda.threadIdx.x)
+        row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side
+        group, part = divided(cuda.blockIdx.z, parts)
+        columns, first = G * KH * KW, part * part_terms
+        last = min(first + part_terms, count)
+        window = 0, 0, 0, 0, H, W, KH, KW, 0, 0, 0, 0, 1, 1, DH, DW
+        for j in range(places):
+            tap = column + place_of(t, j)
+            rest, kw = divided(tap, KW)
+            c, kh = divided(rest, KH)
+            offsets[j], bits[j] = _tap(group * G + c, kh, kw, window)
+            if tap >= columns:
+                bits[j] = _NO_TAP
+        clear(sums)
+        add_products((dy, table, (group * rows + row) * L, L, rows - row),
+                     (x, table, offsets, bits), first, last, t, sums)
+        down, along = corner(t)
+        store_all(sums, (dw, part * part_size + group * rows * columns, row + down, column + along,
+                         rows, columns))
+
+    return product
