@@ -207,5 +207,5 @@ def test_what_is_refused():
 def test_errors_of_kernels_come_when_they_run():
     gpu = Calls()
     launch(gpu, program(gpu, ADD_ONE), gpu.piece([0]) + 4, 1)
-    with pytest.raises(MachineError, match="kernel tests.here, line"):
+    with pytest.raises(MachineError, match=r"kernel tests\.here, line"):
         gpu.cuStreamSynchronize(1)

@@ -17,20 +17,20 @@ from types import SimpleNamespace
 import numpy as np
 from cuda.bindings import driver as real
 
-from .memory import DeviceMemory, Fault
-from .ptx import NotPTX
+from .memory import DeviceMemory, FaultError
+from .ptx import PTXError
 from .run import MachineError, Processor, Program
 
 OK = real.CUresult.CUDA_SUCCESS
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A call that the driver answers with an error."""
 
 
 def refuse(name):
     """Answer with this error."""
-    raise Refused(getattr(real.CUresult, f"CUDA_ERROR_{name}"))
+    raise RefusedError(getattr(real.CUresult, f"CUDA_ERROR_{name}"))
 
 
 class Stream:
@@ -85,7 +85,7 @@ class Driver:
                 if name not in _WITHOUT_CONTEXT and not getattr(self._current, "set", False):
                     refuse("INVALID_CONTEXT")
                 result = found(*arguments)
-            except Refused as refused:
+            except RefusedError as refused:
                 return refused.args[0], None
             results = () if result is None else result if isinstance(result, tuple) else (result,)
             return OK, *results
@@ -186,7 +186,7 @@ class Driver:
     def _span(self, address, size):
         try:
             return self.memory.span(int(address), size)
-        except Fault as fault:
+        except FaultError as fault:
             raise MachineError(f"a copy: {fault.what}") from None
 
     # ---- kernels ----
@@ -194,7 +194,7 @@ class Driver:
     def cuModuleLoadData(self, image):
         try:
             return self._made(Program(ctypes.string_at(image).decode(), self.processor))
-        except NotPTX as error:
+        except PTXError as error:
             raise MachineError(str(error)) from None
 
     def cuModuleGetFunction(self, module, name):
@@ -281,7 +281,8 @@ class Driver:
     def cuGraphDestroy(self, graph):
         del self._things[graph]
 
-    cuGraphExecDestroy = cuGraphDestroy
+    def cuGraphExecDestroy(self, ready):
+        del self._things[ready]
 
     def cuGraphLaunch(self, graph, stream):
         for work in self._things[graph]:

@@ -1,6 +1,6 @@
 """What each instruction does: one table, `TABLE`, from opcodes to functions that bind them.
 
-`bound(instruction, processor)` looks at an instruction's name and operands once and returns a
+`bound(instruction, program)` looks at an instruction's name and operands once and returns a
 function of threads, `step(at)`: `at` is a slice or an array of places. A register is an array with
 a number for each thread, so a step is a few operations of NumPy on all of them:
 
@@ -14,8 +14,8 @@ from functools import partial
 
 import numpy as np
 
-from .memory import Fault, fail_where, places_of
-from .ptx import SIZES, NotPTX
+from .memory import FaultError, fail_where, places_of
+from .ptx import SIZES, PTXError
 from .rounding import INTEGRAL, TF32, flushed, fma, rounded, to_integer, to_tf32
 
 WARP = 32
@@ -29,7 +29,7 @@ def dtype_of(kind):
 
 
 def makes(*opcodes):
-    """Decorator: a function (instruction, processor, modifiers) that returns a step."""
+    """Decorator: a function (instruction, program, modifiers) that returns a step."""
     def enter(function):
         TABLE.update(dict.fromkeys(opcodes, function))
         return function
@@ -37,13 +37,13 @@ def makes(*opcodes):
     return enter
 
 
-def bound(instruction, processor):
+def bound(instruction, program):
     """What an instruction does to threads."""
     opcode, *modifiers = instruction.name.replace("::", "_").split(".")
     try:
-        step = TABLE[opcode](instruction, processor, modifiers)
+        step = TABLE[opcode](instruction, program, modifiers)
     except KeyError as missing:
-        raise NotPTX(f"line {instruction.line}: {instruction}: this machine does not know "
+        raise PTXError(f"line {instruction.line}: {instruction}: this machine does not know "
                      f"{missing}") from None
     return step
 
@@ -54,11 +54,11 @@ def _types(modifiers):
 
 # ---- arithmetic ----
 
-def _computes(function, instruction, processor, kind, sources):
+def _computes(function, instruction, program, kind, sources):
     """``target = function(*sources)``, with the sources' types."""
     target, *operands = instruction.operands
-    put = processor.target(target, kind)
-    got = [processor.source(o, s) for o, s in zip(operands, sources, strict=True)]
+    put = program.target(target, kind)
+    got = [program.source(o, s) for o, s in zip(operands, sources, strict=True)]
     if len(got) == 1:
         (a,) = got
 
@@ -112,7 +112,7 @@ def _of_integers(function):
                 step(at)
             except ZeroDivisionError as found:
                 i = found.args[0]
-                raise Fault("an integer divided by 0", i if isinstance(at, slice)
+                raise FaultError("an integer divided by 0", i if isinstance(at, slice)
                             else int(at[i])) from None
 
         return checked
@@ -137,24 +137,24 @@ APPROXIMATE = {"ex2": np.exp2, "lg2": np.log2, "rcp": np.reciprocal, "sqrt": np.
 
 
 @makes("and", "or", "xor", "not", "cnot")
-def _bits(instruction, processor, modifiers):
+def _bits(instruction, program, modifiers):
     (kind,) = _types(modifiers)
-    return _computes(BITS[instruction.opcode], instruction, processor, kind,
+    return _computes(BITS[instruction.opcode], instruction, program, kind,
                      [kind] * (len(instruction.operands) - 1))
 
 
 @makes("add", "sub", "mul", "mad", "div", "rem", "neg", "abs", "min", "max", "fma", "sqrt", "rcp",
        "rsqrt", "ex2", "lg2", "tanh", "sin", "cos", "copysign")
-def _arithmetic(instruction, processor, modifiers):
+def _arithmetic(instruction, program, modifiers):
     (kind,) = _types(modifiers)
     count = len(instruction.operands) - 1
     if kind[0] == "f":
         function = _of_floats(instruction.opcode, modifiers, kind)
-        return _computes(function, instruction, processor, kind, [kind] * count)
+        return _computes(function, instruction, program, kind, [kind] * count)
     part = next((m for m in modifiers if m in ("lo", "hi", "wide")), None)
     function = INTEGERS[f"{instruction.opcode}.{part}" if part else instruction.opcode]
     wide = f"{kind[0]}{16 * SIZES[kind]}" if part == "wide" else kind
-    return _of_integers(function)(_computes(function, instruction, processor, wide,
+    return _of_integers(function)(_computes(function, instruction, program, wide,
                                             [kind, kind, wide][:count]))
 
 
@@ -204,16 +204,16 @@ def _saturated(function, modifiers):
 
 
 @makes("shl", "shr")
-def _shift(instruction, processor, modifiers):
+def _shift(instruction, program, modifiers):
     """NumPy, as PTX, gives 0 (or the sign) where all bits are shifted out."""
     (kind,) = _types(modifiers)
     shift = np.left_shift if instruction.opcode == "shl" else np.right_shift
-    return _computes(lambda a, n: shift(a, n.astype(a.dtype)), instruction, processor, kind,
+    return _computes(lambda a, n: shift(a, n.astype(a.dtype)), instruction, program, kind,
                      [kind, "u32"])
 
 
 @makes("shf")
-def _funnel_shift(instruction, processor, modifiers):
+def _funnel_shift(instruction, program, modifiers):
     """The upper (.l) or lower (.r) half of two registers that are shifted as one."""
     left, clamps = "l" in modifiers, "clamp" in modifiers
     pair = partial(np.left_shift if left else np.right_shift)
@@ -223,11 +223,11 @@ def _funnel_shift(instruction, processor, modifiers):
         both = pair(high.astype(np.uint64) << np.uint64(32) | low, n.astype(np.uint64))
         return both >> np.uint64(32) if left else both & np.uint64(0xFFFFFFFF)
 
-    return _computes(function, instruction, processor, "b32", ["b32"] * 3)
+    return _computes(function, instruction, program, "b32", ["b32"] * 3)
 
 
 @makes("bfe")
-def _bit_field(instruction, processor, modifiers):
+def _bit_field(instruction, program, modifiers):
     (kind,) = _types(modifiers)
     if kind[0] == "s":
         raise KeyError(instruction.name)
@@ -237,11 +237,11 @@ def _bit_field(instruction, processor, modifiers):
         one = a.dtype.type(1)
         return (a >> begin) & ((one << length) - one)
 
-    return _computes(function, instruction, processor, kind, [kind, "u32", "u32"])
+    return _computes(function, instruction, program, kind, [kind, "u32", "u32"])
 
 
 @makes("bfi")
-def _put_bit_field(instruction, processor, modifiers):
+def _put_bit_field(instruction, program, modifiers):
     (kind,) = _types(modifiers)
 
     def function(a, b, begin, length):
@@ -250,11 +250,11 @@ def _put_bit_field(instruction, processor, modifiers):
         mask = ((one << length) - one) << begin
         return a << begin & mask | b & ~mask
 
-    return _computes(function, instruction, processor, kind, [kind, kind, "u32", "u32"])
+    return _computes(function, instruction, program, kind, [kind, kind, "u32", "u32"])
 
 
 @makes("popc", "clz", "brev")
-def _counts_bits(instruction, processor, modifiers):
+def _counts_bits(instruction, program, modifiers):
     (kind,) = _types(modifiers)
     size = 8 * SIZES[kind]
     as_text = {"popc": lambda bits: bits.count("1"), "clz": lambda bits: (bits + "1").index("1"),
@@ -263,7 +263,7 @@ def _counts_bits(instruction, processor, modifiers):
     def function(a):
         return np.array([as_text(f"{x:0{size}b}") for x in a.tolist()], np.uint64)
 
-    return _computes(function, instruction, processor,
+    return _computes(function, instruction, program,
                      kind if instruction.opcode == "brev" else "u32", [kind])
 
 
@@ -285,7 +285,7 @@ COMPARE_FLOATS = {**COMPARE, "ne": _apart, "equ": lambda a, b: ~_apart(a, b), "n
 
 
 @makes("setp")
-def _compare(instruction, processor, modifiers):
+def _compare(instruction, program, modifiers):
     name, *more = modifiers
     (kind,) = _types(modifiers)
     compare = (COMPARE_FLOATS if kind[0] == "f" else COMPARE)[name]
@@ -293,15 +293,15 @@ def _compare(instruction, processor, modifiers):
         compare = partial(lambda function, a, b: function(flushed(a), flushed(b)), compare)
     combine = BITS.get(more[0])
     targets, a, b, *rest = instruction.operands
-    a, b = processor.source(a, kind), processor.source(b, kind)
-    put, *other = [processor.target(t, "pred") for t in targets.split("|") if t != "_"]
+    a, b = program.source(a, kind), program.source(b, kind)
+    put, *other = [program.target(t, "pred") for t in targets.split("|") if t != "_"]
     if not (rest or other):
         def step(at):
             put[at] = compare(a[at], b[at])
 
         return step
     negated = rest[0].startswith("!") if rest else False
-    third = processor.source(rest[0].lstrip("!"), "pred") if rest else None
+    third = program.source(rest[0].lstrip("!"), "pred") if rest else None
 
     def combining(at):
         results = [(result := compare(a[at], b[at])), ~result]
@@ -314,13 +314,13 @@ def _compare(instruction, processor, modifiers):
 
 
 @makes("bfi")
-def _insert_bits(instruction, processor, modifiers):
+def _insert_bits(instruction, program, modifiers):
     """So many bits of the first operand, which begin at a place of the second, are its own."""
     (kind,) = _types(modifiers)
     number = dtype_of(kind).type
     target, a, b, place, length = instruction.operands
-    put, a, b, place, length = processor.target(target, kind), *(
-        processor.source(o, k) for o, k in zip((a, b, place, length), (kind, kind, "u32", "u32"),
+    put, a, b, place, length = program.target(target, kind), *(
+        program.source(o, k) for o, k in zip((a, b, place, length), (kind, kind, "u32", "u32"),
                                                strict=True))
 
     def step(at):
@@ -332,20 +332,20 @@ def _insert_bits(instruction, processor, modifiers):
 
 
 @makes("selp")
-def _select(instruction, processor, modifiers):
+def _select(instruction, program, modifiers):
     (kind,) = _types(modifiers)
-    return _computes(lambda a, b, p: np.where(p, a, b), instruction, processor, kind,
+    return _computes(lambda a, b, p: np.where(p, a, b), instruction, program, kind,
                      [kind, kind, "pred"])
 
 
 @makes("mov")
-def _move(instruction, processor, modifiers):
+def _move(instruction, program, modifiers):
     """Also of several registers into a wider one, and of such a one into several."""
     (kind,) = _types(modifiers)
     target, source = instruction.operands
     if isinstance(source, tuple):
         part = f"b{8 * SIZES[kind] // len(source)}"
-        put, parts = processor.target(target, kind), [processor.source(s, part) for s in source]
+        put, parts = program.target(target, kind), [program.source(s, part) for s in source]
 
         def pack(at):
             put[at] = np.stack([p[at] for p in parts], -1).view(dtype_of(kind))[..., 0]
@@ -353,8 +353,8 @@ def _move(instruction, processor, modifiers):
         return pack
     if isinstance(target, tuple):
         part = f"b{8 * SIZES[kind] // len(target)}"
-        got = processor.source(source, kind)
-        puts = [processor.target(t, part) for t in target]
+        got = program.source(source, kind)
+        puts = [program.target(t, part) for t in target]
 
         def unpack(at):
             parts = got[at].copy().view(dtype_of(part)).reshape(-1, len(puts))
@@ -362,22 +362,22 @@ def _move(instruction, processor, modifiers):
                 put[at] = values
 
         return unpack
-    return _computes(lambda a: a, instruction, processor, kind, [kind])
+    return _computes(lambda a: a, instruction, program, kind, [kind])
 
 
 @makes("cvta")
-def _convert_address(instruction, processor, modifiers):
+def _convert_address(instruction, program, modifiers):
     """All memories have addresses of their own, so there is nothing to convert."""
     (kind,) = _types(modifiers)
-    return _computes(lambda a: a, instruction, processor, kind, [kind])
+    return _computes(lambda a: a, instruction, program, kind, [kind])
 
 
 @makes("cvt")
-def _convert(instruction, processor, modifiers):
+def _convert(instruction, program, modifiers):
     mode = next((m for m in modifiers if m in INTEGRAL), None)
     if "tf32" in modifiers:
         ties_to_even = {"rna": False, "rn": True}[modifiers[0]]
-        return _computes(partial(to_tf32, ties_to_even=ties_to_even), instruction, processor,
+        return _computes(partial(to_tf32, ties_to_even=ties_to_even), instruction, program,
                          "b32", ["f32"])
     to, of = _types(modifiers)
     kind = dtype_of(to)
@@ -391,7 +391,7 @@ def _convert(instruction, processor, modifiers):
         function = lambda x: x.astype(kind)             # noqa: E731
         if (to[0] == "f" and "rn" not in modifiers) or "sat" in modifiers:
             raise KeyError(instruction.name)
-    return _computes(_saturated(_flushing(function, modifiers), modifiers), instruction, processor,
+    return _computes(_saturated(_flushing(function, modifiers), modifiers), instruction, program,
                      to, [of])
 
 
@@ -409,20 +409,20 @@ def _space(modifiers, known=("global", "shared", "local", "param")):
 
 
 @makes("ld", "ldu")
-def _load(instruction, processor, modifiers):
+def _load(instruction, program, modifiers):
     kind, count = _access(modifiers)
     targets, address = instruction.operands
     targets = targets if isinstance(targets, tuple) else (targets,)
-    puts = [None if t == "_" else processor.target(t, kind) for t in targets]
+    puts = [None if t == "_" else program.target(t, kind) for t in targets]
     if (space := _space(modifiers)) == "param":
-        value = processor.parameter(address, kind)
+        value = program.parameter(address, kind)
 
         def take(at):
             puts[0][at] = value
 
         return take
-    load = processor.loads(space)
-    base, offset, size = processor.source(address.base, "u64"), address.offset, SIZES[kind] * count
+    load = program.loads(space)
+    base, offset, size = program.source(address.base, "u64"), address.offset, SIZES[kind] * count
     kind = dtype_of(kind)
 
     def step(at):
@@ -435,13 +435,13 @@ def _load(instruction, processor, modifiers):
 
 
 @makes("st")
-def _store(instruction, processor, modifiers):
+def _store(instruction, program, modifiers):
     kind, count = _access(modifiers)
     address, sources = instruction.operands
     sources = sources if isinstance(sources, tuple) else (sources,)
-    got = [processor.source(s, kind) for s in sources]
-    store = processor.stores(_space(modifiers))
-    base, offset, size = processor.source(address.base, "u64"), address.offset, SIZES[kind] * count
+    got = [program.source(s, kind) for s in sources]
+    store = program.stores(_space(modifiers))
+    base, offset, size = program.source(address.base, "u64"), address.offset, SIZES[kind] * count
     unit = f"u{min(SIZES[kind], 4)}"
 
     def step(at):
@@ -456,19 +456,19 @@ ATOMIC = {"add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise
 
 
 @makes("red", "atom")
-def _atomic(instruction, processor, modifiers):
+def _atomic(instruction, program, modifiers):
     if _space(modifiers) != "global":
         raise KeyError(instruction.name)
     (kind,) = _types(modifiers)
     change = next(ATOMIC[m] for m in modifiers if m in ATOMIC)
     target, address, source = (instruction.operands if instruction.opcode == "atom"
                                else (None, *instruction.operands))
-    put = None if target is None else processor.target(target, kind)
-    base, got = processor.source(address.base, "u64"), processor.source(source, kind)
+    put = None if target is None else program.target(target, kind)
+    base, got = program.source(address.base, "u64"), program.source(source, kind)
 
     def step(at):
         values = got[at]
-        before = processor.change(at, base[at] + np.uint64(address.offset % 2**64), dtype_of(kind),
+        before = program.change(at, base[at] + np.uint64(address.offset % 2**64), dtype_of(kind),
                                   lambda i, old: change(old, values[i]))
         if put is not None:
             put[at] = before
@@ -477,41 +477,41 @@ def _atomic(instruction, processor, modifiers):
 
 
 @makes("cp")
-def _copy_beside(instruction, processor, modifiers):
+def _copy_beside(instruction, program, modifiers):
     """cp.async: copies that go on by themselves, from the device's memory to shared memory."""
     if modifiers[0] != "async":
         raise KeyError(instruction.name)
     if "commit_group" in modifiers:
-        return processor.copies.commit
+        return program.copies.commit
     if "wait_all" in modifiers:
-        return lambda at: processor.copies.wait(at, None)
+        return lambda at: program.copies.wait(at, None)
     if "wait_group" in modifiers:
-        return lambda at: processor.copies.wait(at, int(instruction.operands[0]))
+        return lambda at: program.copies.wait(at, int(instruction.operands[0]))
     to, address, size, *rest = instruction.operands
-    bases = processor.source(to.base, "u64"), processor.source(address.base, "u64")
-    given = processor.source(rest[0] if rest else size, "u32")
+    bases = program.source(to.base, "u64"), program.source(address.base, "u64")
+    given = program.source(rest[0] if rest else size, "u32")
 
     def step(at):
         there, here = (base[at] + np.uint64(a.offset % 2**64)
                        for base, a in zip(bases, (to, address), strict=True))
-        processor.copies.begin(at, there, here, int(size), given[at])
+        program.copies.begin(at, there, here, int(size), given[at])
 
     return step
 
 
 @makes("membar", "fence", "prefetch", "prefetchu", "discard", "applypriority")
-def _nothing(instruction, processor, modifiers):
+def _nothing(instruction, program, modifiers):
     """Hints, and orders that this machine keeps anyway."""
     return lambda at: None
 
 
 # ---- what a warp does together ----
 
-def _every_lane(at, processor, mask=None):
+def _every_lane(at, program, mask=None):
     """Raise where a lane is missing that must take part; `mask` is each thread's."""
-    warps = processor.warp[at]
+    warps = program.warp[at]
     here = np.zeros(int(warps.max()) + 1, np.uint32)
-    np.bitwise_or.at(here, warps, np.uint32(1) << processor.lane[at])
+    np.bitwise_or.at(here, warps, np.uint32(1) << program.lane[at])
     wanted = np.uint32(0xFFFFFFFF) if mask is None else mask
     missing = wanted & ~here[warps]
     fail_where(missing != 0, lambda i: f"lanes of the warp do not come along: {missing[i]:032b}",
@@ -524,17 +524,17 @@ def _places(at):
 
 
 @makes("mma")
-def _multiply(instruction, processor, modifiers):
+def _multiply(instruction, program, modifiers):
     """Tensor cores; who has which numbers is what fastdl/cuda/_tensor_core.py shows."""
     if instruction.name != "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32":
         raise KeyError(instruction.name)
     d, a, b, c = instruction.operands
-    puts = [processor.target(t, "f32") for t in d]
-    a, b = ([processor.source(s, "b32") for s in group] for group in (a, b))
-    c = [processor.source(s, "f32") for s in c]
+    puts = [program.target(t, "f32") for t in d]
+    a, b = ([program.source(s, "b32") for s in group] for group in (a, b))
+    c = [program.source(s, "f32") for s in c]
 
     def step(at):
-        _every_lane(at, processor)
+        _every_lane(at, program)
         lanes = _places(at).reshape(-1, 8, 4)           # g, p
         left, right, sums = (np.empty((len(lanes), *shape)) for shape in ((16, 8), (8, 8), (16, 8)))
         for r in range(4):
@@ -552,7 +552,7 @@ def _multiply(instruction, processor, modifiers):
 
 
 @makes("ldmatrix")
-def _load_matrices(instruction, processor, modifiers):
+def _load_matrices(instruction, program, modifiers):
     """Matrices of 8 by 8 numbers of 16 bits: lane 8 i + r says where row r of matrix i begins.
 
     A lane gets two neighbours of a row: row lane // 4, columns lane % 4 * 2 and the next; or with
@@ -561,11 +561,11 @@ def _load_matrices(instruction, processor, modifiers):
     if "shared" not in modifiers or "m8n8" not in modifiers or "b16" not in modifiers:
         raise KeyError(instruction.name)
     targets, address = instruction.operands
-    puts = [processor.target(t, "b32") for t in targets]
-    base, load = processor.source(address.base, "u64"), processor.loads("shared")
+    puts = [program.target(t, "b32") for t in targets]
+    base, load = program.source(address.base, "u64"), program.loads("shared")
 
     def step(at):
-        _every_lane(at, processor)
+        _every_lane(at, program)
         lanes = _places(at)
         for i, put in enumerate(puts):
             rows = lanes[:, 8 * i:8 * i + 8].reshape(-1)
@@ -579,18 +579,18 @@ def _load_matrices(instruction, processor, modifiers):
 
 
 @makes("shfl")
-def _shuffle(instruction, processor, modifiers):
+def _shuffle(instruction, program, modifiers):
     """Registers of another lane: the one that is so many up or down, or whose bits differ so."""
     way = modifiers[1]
     target, source, n, clamp, mask = instruction.operands
     target, *inside = target.split("|")
-    put = processor.target(target, "b32")
-    predicate = processor.target(inside[0], "pred") if inside else None
-    source, n, clamp, mask = (processor.source(o, "b32") for o in (source, n, clamp, mask))
+    put = program.target(target, "b32")
+    predicate = program.target(inside[0], "pred") if inside else None
+    source, n, clamp, mask = (program.source(o, "b32") for o in (source, n, clamp, mask))
 
     def step(at):
-        _every_lane(at, processor, mask[at])
-        lane, other, limit = processor.lane[at].astype(int), n[at].astype(int), clamp[at]
+        _every_lane(at, program, mask[at])
+        lane, other, limit = program.lane[at].astype(int), n[at].astype(int), clamp[at]
         segment = (limit >> 8 & 31).astype(int)         # bits that stay as they are
         most = lane & segment | (limit & 31).astype(int) & ~segment
         wanted = {"up": lane - other, "down": lane + other, "bfly": lane ^ other,
@@ -607,15 +607,15 @@ def _shuffle(instruction, processor, modifiers):
 
 
 @makes("bar")
-def _warp_barrier(instruction, processor, modifiers):
+def _warp_barrier(instruction, program, modifiers):
     """bar.warp.sync; those of blocks are not here."""
     if modifiers[0] != "warp":
         raise KeyError(instruction.name)
-    mask = processor.source(instruction.operands[0], "b32")
+    mask = program.source(instruction.operands[0], "b32")
 
     def step(at):
-        _every_lane(at, processor, mask[at])
-        processor.order_warps(at)
+        _every_lane(at, program, mask[at])
+        program.order_warps(at)
 
     return step
 

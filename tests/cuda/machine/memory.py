@@ -7,14 +7,14 @@ a GPU, so where at least one of them writes, the program is wrong, whatever happ
 
 import numpy as np
 
-from .ptx import NotPTX
+from .ptx import PTXError
 
 LINE = 256                              # bytes; where pieces begin
 SHARED, LOCAL = 1 << 24, 1 << 28        # addresses at which these memories begin
 GAP = 256                               # bytes between variables, which nobody may touch
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """A thread did what it must not; `thread` is its place among those that are executed."""
 
     def __init__(self, what, thread):
@@ -27,7 +27,7 @@ def fail_where(bad, what, at):
     if bad.any():
         first = int(bad.argmax())
         thread = first if isinstance(at, slice) else int(at[first])
-        raise Fault(what(first) if callable(what) else what, thread)
+        raise FaultError(what(first) if callable(what) else what, thread)
 
 
 def places_of(at):
@@ -141,7 +141,7 @@ class DeviceMemory(Aligned):
         """The bytes at an address, for copies; raises where they are not all of one piece."""
         begin = address - self.base
         if not (0 <= begin < self.size and begin + size <= self.ends[begin // LINE]):
-            raise Fault(f"{size} bytes {self.where(begin, size)}", None)
+            raise FaultError(f"{size} bytes {self.where(begin, size)}", None)
         return self.bytes[begin:begin + size]
 
     def where(self, begin, size):
@@ -255,7 +255,7 @@ class SharedMemory(Aligned):
     def index(self, at, address, size, block):
         """Cells of what threads may use."""
         if size < 4:
-            raise NotPTX("less than 4 bytes of shared memory")
+            raise PTXError("less than 4 bytes of shared memory")
         offset = address.astype(np.int64) - SHARED
         cell = np.where((offset >= 0) & (offset < self.size), offset // 4, len(self.mine) - 1)
         last = np.minimum(cell + size // 4 - 1, len(self.mine) - 1)
@@ -301,25 +301,25 @@ class Copies:
     As late as allowed: what is copied arrives, and is read, when it is waited for.
     """
 
-    def __init__(self, device, shared, threads):
-        self.device, self.shared = device, shared
+    def __init__(self, device, shared, processor, threads):
+        self.device, self.shared, self.processor = device, shared, processor
         self.groups = np.zeros(threads, np.int64)           # that each thread has committed
         self.under_way = []
 
-    def begin(self, at, to, address, size, used, block, who, shared_who):
+    def begin(self, at, to, address, size, used):
         """Copy `used` bytes, and zeros behind them up to `size`."""
-        used = used.astype(np.int64)
+        used, processor = used.astype(np.int64), self.processor
         offset = self.device.index(at, address, size, used)
-        cells = self.shared.index(at, to, size, block)
+        cells = self.shared.index(at, to, size, processor.block[at])
         part = np.arange(0, size, 4)
         reads = (part < used[:, None]).reshape(-1)
         clash = np.zeros(len(reads), bool)
         clash[reads] = self.device.watch[4].reads(
             (offset[:, None] + part).reshape(-1)[reads] // 4,
-            np.repeat(who, len(part))[reads])
+            np.repeat(processor.who[at], len(part))[reads])
         fail_where(clash.reshape(-1, len(part)).any(1),
                    "read what another thread wrote in the same kernel", at)
-        self.shared.begin_store(at, cells, shared_who)
+        self.shared.begin_store(at, cells, processor.who_shared[at])
         self.shared.pending[cells] = True
         places = places_of(at)
         self.under_way.append((places, self.groups[places], cells.reshape(-1, len(part)), offset,
@@ -329,8 +329,8 @@ class Copies:
         """What threads have begun is a group."""
         self.groups[at] += 1
 
-    def wait(self, at, left, who):
-        """All but so many groups arrive, or everything; `who` is all threads'."""
+    def wait(self, at, left):
+        """All but so many groups arrive, or everything."""
         waits = np.zeros(len(self.groups), bool)
         waits[at] = True
         rest = []
@@ -339,7 +339,7 @@ class Copies:
             if left is not None:
                 done &= group + left < self.groups[places]
             self._arrive(*(part[done] if np.ndim(part) else part for part in copy),
-                         who[places[done]])
+                         self.processor.who_shared[places[done]])
             if not done.all():
                 rest.append((places[~done], group[~done],
                              *(part[~done] if np.ndim(part) else part for part in copy)))

@@ -16,7 +16,7 @@ WITHOUT_RESULT = JUMPS | {"st", "red", "bar", "barrier", "cp", "membar", "fence"
                           "prefetchu", "discard", "applypriority"}
 
 
-class NotPTX(Exception):
+class PTXError(Exception):
     """The text is not PTX, or has what this machine does not know."""
 
 
@@ -75,9 +75,9 @@ def parsed(text):
     text = re.sub(r"//[^\n]*|/\*.*?\*/", lambda m: re.sub(r"[^\n]", "", m[0]), text, flags=re.S)
     entry = re.search(r"\.entry\s+([\w$]+)\s*\(([^)]*)\)[^{]*\{", text)
     if entry is None:
-        raise NotPTX("there is no .entry")
-    kernel = Kernel(entry[1], dict((name, kind) for kind, name in re.findall(
-        r"\.param\s+\.(\w+)\s+([\w$]+)", entry[2])), {}, [], [], [], {})
+        raise PTXError("there is no .entry")
+    parameters = re.findall(r"\.param\s+\.(\w+)\s+([\w$]+)", entry[2])
+    kernel = Kernel(entry[1], {name: kind for kind, name in parameters}, {}, [], [], [], {})
     for variable in text[:entry.start()].split(";"):
         _declare(variable, kernel)
     line, statement = text.count("\n", 0, entry.end()) + 1, ""
@@ -116,7 +116,7 @@ def _declare(statement, kernel):
 def _instruction(statement, line):
     found = re.fullmatch(r"(?:@(!?)([\w%$]+)\s+)?([\w.:]+)\s*(.*)", statement, re.S)
     if found is None:
-        raise NotPTX(f"line {line}: {statement}")
+        raise PTXError(f"line {line}: {statement}")
     negated, guard, name, operands = found.groups()
     tokens = re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^,\s]+", operands)
     return Instruction(line, (guard, not negated) if guard else None, name,

@@ -17,10 +17,9 @@ import numpy as np
 
 from . import instructions
 from .memory import (
-    LOCAL,
     Copies,
     DeviceMemory,
-    Fault,
+    FaultError,
     LocalMemory,
     SharedMemory,
     SharedWatch,
@@ -28,7 +27,7 @@ from .memory import (
     fail_where,
     places_of,
 )
-from .ptx import JUMPS, SIZES, NotPTX, parsed, perhaps_unwritten, reads_and_writes
+from .ptx import JUMPS, SIZES, PTXError, parsed, perhaps_unwritten, reads_and_writes
 
 THREADS = 4096                          # that are executed together, at most
 WARP = 32
@@ -70,8 +69,8 @@ class Counts:
     def of_shared(self, warp, lane, address, size):
         """Count an access of threads; of 16 bytes each, 8 lanes have one at a time."""
         group = warp.astype(np.int64) * WARP + lane // (128 // size)
-        words = (address[:, None] // np.uint64(4) + np.arange(size // 4, dtype=np.uint64)).reshape(-1)
-        pairs = np.unique(np.stack([np.repeat(group, size // 4), words.astype(np.int64)]), axis=1)
+        words = (address.astype(np.int64)[:, None] // 4 + np.arange(size // 4)).reshape(-1)
+        pairs = np.unique(np.stack([np.repeat(group, size // 4), words]), axis=1)
         self.least_wavefronts += int((-(-np.bincount(pairs[0]) // BANKS)).sum())
         banks, depth = np.unique(pairs[0] * BANKS + pairs[1] % BANKS, return_counts=True)
         deepest = np.zeros(int(group.max()) + 1, np.int64)
@@ -112,7 +111,7 @@ class Program:
         self.numbers = {name: i for i, name in enumerate(kernel.registers)}
         self.shared = SharedMemory(kernel.shared)
         self.local = LocalMemory(kernel.local)
-        self.copies = _CopiesOf(self)
+        self.copies = Copies(self.device, self.shared, processor, THREADS)
         self.parameters = {name: np.zeros(1, np.uint64) for name in kernel.parameters}
         bound = [None if _is_control(i) else instructions.bound(i, self) for i in kernel.code]
         unwritten = perhaps_unwritten(kernel)
@@ -134,7 +133,7 @@ class Program:
         if token in self.numbers:
             row = self._row(token)
             if row.itemsize < kind_.itemsize:
-                raise NotPTX(f"{token} has not the size of .{kind}")
+                raise PTXError(f"{token} has not the size of .{kind}")
             return row.view(kind_)[::row.itemsize // kind_.itemsize]
         if token in processor.special:
             return processor.special[token].view(kind_)
@@ -256,7 +255,7 @@ class Program:
                 self._enter(blocks, threads, each, first, min(together, count - first))
                 try:
                     self._execute(each * min(together, count - first))
-                except Fault as fault:
+                except FaultError as fault:
                     raise MachineError(self._told(fault)) from None
         if processor.counts is not None:
             for instruction, times in zip(self.kernel.code, self.executed, strict=True):
@@ -366,28 +365,10 @@ class Program:
         self.processor.who_shared[places] += 1 << SharedWatch.EPOCH
 
 
-class _CopiesOf(Copies):
-    """A program's copies beside its work."""
-
-    def __init__(self, program):
-        super().__init__(program.device, program.shared, THREADS)
-        self.processor = program.processor
-
-    def begin(self, at, to, address, size, used):
-        """As of `Copies`, of these threads."""
-        processor = self.processor
-        super().begin(at, to, address, size, used, processor.block[at], processor.who[at],
-                      processor.who_shared[at])
-
-    def wait(self, at, left):
-        """As of `Copies`."""
-        super().wait(at, left, self.processor.who_shared)
-
-
 def _is_control(instruction):
     barrier = instruction.name.startswith(("bar.sync", "barrier.sync"))
     if barrier and instruction.guard:
-        raise NotPTX(f"line {instruction.line}: a barrier with a guard")
+        raise PTXError(f"line {instruction.line}: a barrier with a guard")
     return barrier or instruction.opcode in JUMPS
 
 
