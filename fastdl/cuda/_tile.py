@@ -398,15 +398,15 @@ TILES = {False: [Tile(side, False) for side in ((16,) if SIMULATED else (128, 64
 def tile_and_parts(rows, columns, terms, processors):
     """The tile for a product, and into how many parts to cut its sums.
 
-    Small products are cut, so that there is work for every multiprocessor: a part writes its sums
-    beside the others', and one more kernel adds them.
+    Small products are cut, so that every multiprocessor has all the blocks that it can hold: a part
+    writes its sums beside the others', and one more kernel adds them.
     """
     for tile in TILES[tf32_allowed()]:
         blocks = -(-rows // tile.side) * -(-columns // tile.side)
         if blocks >= processors:
             return tile, 1
     most = max(1, terms // (16 * tile.depth))
-    return tile, min(most, max(1, 2 * processors // max(blocks, 1)), 64)
+    return tile, min(most, max(1, tile.blocks * processors // max(blocks, 1)), 64)
 
 
 def part_of(terms, parts, tile):
