@@ -25,12 +25,11 @@ from ._compat import (
 from ._driver import driver
 from ._launch import THREADS, blocks_for, device, kernel
 
-__all__ = ["ONE", "SIMULATED", "THREADS", "WARP", "WARPS", "ZERO", "ByRow", "block_max",
+__all__ = ["ONE", "SIMULATED", "THREADS", "WARP", "WARPS", "ZERO", "ByRow", "access", "block_max",
            "block_sum", "blocks_for", "clamped", "cuda", "device", "divided", "erfc", "exchanged",
            "exp", "float32", "floats", "in_fours", "in_step", "inside", "int32", "int64", "ints",
-           "kernel", "load4", "log", "log1p", "longs", "octets", "pointer_to_floats", "power",
-           "sqrt", "store2", "store4", "tanh", "uint64", "ulongs", "warp_max", "warp_sum",
-           "warps_for"]
+           "kernel", "load4", "log", "log1p", "longs", "octets", "pointer_to_floats", "sqrt",
+           "store2", "store4", "tanh", "uint64", "ulongs", "warp_max", "warp_sum", "warps_for"]
 
 # A number written as 0.0 is float64, and so is all that is computed with it.
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -40,7 +39,6 @@ _functions = np if SIMULATED else math
 exp, log, log1p, sqrt, tanh = (getattr(_functions, name)
                                for name in ("exp", "log", "log1p", "sqrt", "tanh"))
 
-power: Any = np.power if SIMULATED else math.pow
 erfc: Any = (lambda x: np.float32(math.erfc(x))) if SIMULATED else math.erfc
 
 WARP = THREADS if SIMULATED else 32     # threads that run together, and can read one another
@@ -159,7 +157,6 @@ def warps_for(work):
     return -(-work // WARPS)
 
 
-
 def in_step(count, size):
     """Blocks for `count` equal pieces of work, and how many pieces they do at once.
 
@@ -200,6 +197,7 @@ class ByRow:
         self._of_block = make(Team(THREADS, block_sum, block_max))
 
     def __call__(self, rows, columns, *arguments):
+        blocks_for(rows * WARP)         # or there are too many
         enough = rows >= 32 * driver().processors
         if columns <= (32 if enough else 4) * WARP:
             self._of_warp[warps_for(rows)](*arguments, rows, columns)

@@ -18,6 +18,7 @@ import ctypes
 import hashlib
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -90,6 +91,7 @@ class Kernel:
         try:
             return path.read_text()
         except OSError:
+            _say_that_it_takes_time(capability)
             ptx = self.compiled(capability)
         keep(path, ptx)
         return ptx
@@ -103,6 +105,16 @@ class Kernel:
         about = repr((self.function.__qualname__, self.types, self.threads, self.blocks,
                       self.constants, capability, _compat.version(), digest_of_sources()))
         return hashlib.sha256(Path(source).read_bytes() + about.encode()).hexdigest()[:24]
+
+
+@cache
+def _say_that_it_takes_time(capability: tuple[int, int]) -> None:
+    """Once in a process."""
+    # It writes beside progress bars that are being shown.
+    from tqdm import tqdm
+
+    tqdm.write("cuda: compiling kernels for compute capability {}.{}, a few seconds each; they are "
+               "kept in {}".format(*capability, kept_in()), file=sys.stderr)
 
 
 @cache

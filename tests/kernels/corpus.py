@@ -468,6 +468,7 @@ POOL = {        # x, options
     "large": ((8, 16, 24, 24), {"kernel_size": 2}),
     "many channels": ((2, 37, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1}),
     "rows over a vector": ((2, 3, 11, 75), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "stride 4, even": ((2, 3, 7, 10), {"kernel_size": 3, "stride": 4}),
     "wide, stride 3": ((1, 2, 9, 70), {"kernel_size": 2, "stride": 3}),
     "stride 1 by 2": ((1, 3, 6, 41), {"kernel_size": (2, 3), "stride": (1, 2), "padding": (1, 0)}),
     "apart, over a vector": ((2, 3, 11, 75), {"kernel_size": 2}),

@@ -4,7 +4,8 @@ Statistics are made in two steps. Blocks go over parts of a channel, each thread
 distances from its own first element, which do not cancel; means and squared distances, of threads
 and then of parts, are put together (Chan et al., 1979). Everything else is one pass over memory.
 Threads stay at their place of an image, with the channel's numbers in registers, and go from one
-image to another; they take four elements at a time where a channel's begin and end at fours.
+image to another; they take four elements at a time where a channel's begin and end at fours. (For
+sums alone else four of as many images, so that enough of memory is on its way.)
 """
 
 import math
@@ -39,14 +40,14 @@ _INFINITY = np.float32(np.inf)
 
 
 def _parts(N, C, L, blocks):
-    """Blocks for each channel, and how many images they do at once; L as of `_kernels`.
+    """Blocks for each channel, and how many images they do at once; N and L as of `_sums`.
 
     A multiprocessor gets so many blocks, unless threads had too little work.
     """
     most = THREADS * max(1, min(blocks * driver().processors // max(C, 1), N * L // (4 * THREADS)))
-    at_once = min(max(1, most // max(L, 1)), N)
-    at_once = -(-N // max(1, -(-N // max(1, at_once))))
-    rounds = max(1, -(-L // most))
+    at_once = max(1, most // max(L, 1))
+    at_once = -(-N // max(1, -(-N // at_once)))
+    rounds = max(1, -(-L // most))              # of an image
     return -(-at_once * -(-L // rounds) // THREADS), at_once
 
 
@@ -67,31 +68,41 @@ def _gated(dy, y, low, high):
 
 # ---- sums over channels ----
 
-def _sums(width):
-    """The kernels that take so many elements at a time; L counts in these."""
-    get, _ = access(width)
+def _sums(width, images):
+    """The kernels that take so many elements at a time, or one each of so many images.
 
-    @kernel(constants=(width,))
+    L counts in the first, N in the second.
+    """
+    get_neighbours, _ = access(width)
+    together = width * images
+
+    @device
+    def get(p, i, apart):
+        if images == 1:
+            return get_neighbours(p, i * width)
+        return p[i], p[i + apart], p[i + 2 * apart], p[i + 3 * apart]
+
+    @kernel(constants=(width, images))
     def statistics(x: floats, parts: floats, N: int32, C: int32, L: int32, at_once: int32):
         """Of each part of a channel: number, mean, and sum of squared distances from it."""
         c = cuda.blockIdx.y
         image, begin = divided(cuda.grid(1), L)
         if image >= at_once:            # of no use but for the sums
             image = N
-        i, threads = (image * C + c) * L + begin, cuda.gridsize(1)
+        i, apart, threads = (image * images * C + c) * L + begin, C * L, cuda.gridsize(1)
         n, shift, total, squares = ZERO, ZERO, ZERO, ZERO
         while image < N:
             place, at = begin, i
             while place < L:
-                a = get(x, at * width)
+                a = get(x, at, apart)
                 if n == ZERO and abs(a[0]) < _INFINITY:
                     shift = a[0]
-                n += np.float32(width)
-                for k in range(width):
+                n += np.float32(together)
+                for k in range(together):
                     distance = a[k] - shift
                     total, squares = total + distance, squares + distance * distance
                 place, at = place + threads, at + threads
-            image, i = image + at_once, i + at_once * C * L
+            image, i = image + at_once, i + at_once * images * apart
         mean = shift + total / max(n, ONE)
         spread = squares - total * (mean - shift)
         all_n = block_sum(n)
@@ -101,7 +112,7 @@ def _sums(width):
             at = 3 * (c * cuda.gridDim.x + cuda.blockIdx.x)
             parts[at], parts[at + 1], parts[at + 2] = all_n, middle, spread
 
-    @kernel(constants=(width,))
+    @kernel(constants=(width, images))
     def gradients(dy: floats, x: floats, y: floats, mean: floats, rstd: floats, parts: floats,
                   N: int32, C: int32, L: int32, at_once: int32, has_gate: int32, low: float32,
                   high: float32):
@@ -111,18 +122,18 @@ def _sums(width):
         image, begin = divided(cuda.grid(1), L)
         if image >= at_once:            # of no use but for the sums
             image = N
-        i, threads = (image * C + c) * L + begin, cuda.gridsize(1)
+        i, apart, threads = (image * images * C + c) * L + begin, C * L, cuda.gridsize(1)
         total, product = ZERO, ZERO
         while image < N:
             place, at = begin, i
             while place < L:
-                a, g = get(x, at * width), get(dy, at * width)
-                o = get(y, at * width) if has_gate else g
-                for k in range(width):
+                a, g = get(x, at, apart), get(dy, at, apart)
+                o = get(y, at, apart) if has_gate else g
+                for k in range(together):
                     passed = _gated(g[k], o[k], low, high)
                     total, product = total + passed, product + passed * (a[k] - middle)
                 place, at = place + threads, at + threads
-            image, i = image + at_once, i + at_once * C * L
+            image, i = image + at_once, i + at_once * images * apart
         total, product = block_sum(total), block_sum(product) * rstd[c]
         if cuda.threadIdx.x == 0:
             at = 2 * (c * cuda.gridDim.x + cuda.blockIdx.x)
@@ -260,12 +271,23 @@ def _passes(width):
     return forward, backward
 
 
-_by_one, _by_four = (_sums(width) + _passes(width) for width in (1, 4))
+_sums_by = {(width, images): _sums(width, images) for width, images in ((4, 1), (1, 4), (1, 1))}
+_passes_by = {width: _passes(width) for width in (1, 4)}
 
 
-def _kernels(L, *arrays):
-    """Those for these arrays; a channel of an image has so many of what they take at once."""
-    return (*_by_four, L // 4) if in_fours(L, *arrays) else (*_by_one, L)
+def _width(L, *arrays):
+    """How many elements of a channel of an image to take at a time."""
+    return 4 if in_fours(L, *arrays) else 1
+
+
+def _summing(x, blocks, *others):
+    """The kernels of sums for these arrays, their grid, and the sizes that they are told."""
+    N, C, L = x.shape
+    width = _width(L, x, *others)
+    images = 4 if width == 1 and N % 4 == 0 else 1
+    N, L = N // images, L // width
+    count, at_once = _parts(N, C, L, blocks)
+    return _sums_by[width, images], (count, C), (N, C, L, at_once)
 
 
 def _bounds(cap):
@@ -277,9 +299,10 @@ def _bounds(cap):
 
 def _forward(x, residual, mean, rstd, weight, bias, y, cap, variance_eps):
     N, C, L = x.shape
-    _, _, run, _, length = _kernels(L, x, residual, y)
-    blocks, at_once = in_step(N, C * length)
-    run[blocks](x, residual, mean, rstd, weight, bias, y, N, C, length, at_once,
+    width = _width(L, x, residual, y)
+    run, _ = _passes_by[width]
+    blocks, at_once = in_step(N, C * L // width)
+    run[blocks](x, residual, mean, rstd, weight, bias, y, N, C, L // width, at_once,
                 residual is not None, *_bounds(cap), variance_eps)
 
 
@@ -294,11 +317,9 @@ def batch_norm(x, weight, bias, residual, running_mean, running_var, y, mean, rs
 
 def _of_parts(x):
     """Number, mean and squared distances of the parts of each channel, and how many parts."""
-    N, C, L = x.shape
-    run, _, _, _, length = _kernels(L, x)
-    count, at_once = _parts(N, C, length, 8)
+    (run, _), (count, C), sizes = _summing(x, 8)
     parts = empty((C, count, 3))
-    run[count, C](x, parts, N, C, length, at_once)
+    run[count, C](x, parts, *sizes)
     return parts, count
 
 
@@ -327,12 +348,13 @@ def add_parts(parts, dw, db):
 
 def batch_norm_backward(dy, x, y, weight, mean, rstd, dx, dresidual, dw, db, training, cap):
     N, C, L = x.shape
-    _, sums, _, run, length = _kernels(L, dy, x, y, dx, dresidual)
-    count, at_once = _parts(N, C, length, 4)
-    parts = empty((C, count, 2))
     gate = y is not None, *_bounds(cap if y is not None else None)
-    sums[count, C](dy, x, y, mean, rstd, parts, N, C, length, at_once, *gate)
+    (_, sums), (count, _), sizes = _summing(x, 4, dy, y)
+    parts = empty((C, count, 2))
+    sums[count, C](dy, x, y, mean, rstd, parts, *sizes, *gate)
     add_parts(parts, dw, db)
-    blocks, at_once = in_step(N, C * length)
-    run[blocks](dy, x, y, mean, rstd, weight, dw, db, dx, dresidual, N, C, length, at_once,
+    width = _width(L, dy, x, y, dx, dresidual)
+    _, run = _passes_by[width]
+    blocks, at_once = in_step(N, C * L // width)
+    run[blocks](dy, x, y, mean, rstd, weight, dw, db, dx, dresidual, N, C, L // width, at_once,
                 dresidual is not None, *gate, 1 / (N * L) if training and N * L else 0.0)

@@ -5,6 +5,9 @@ channels for it, the formulas (_cuda_plain.py) where they do not, and cuBLASLt f
 where it is faster.
 """
 
+from itertools import product
+from math import prod
+
 import numpy as np
 
 from ...cuda._array import empty
@@ -18,6 +21,8 @@ from ._cuda_plain import forward, to_bias, to_input, to_weight
 from ._cuda_tiles import (
     MOST_TAPS,
     added_up,
+    backward_axes,
+    forward_axis,
     gathered_product,
     packing,
     table_of_pixels,
@@ -33,55 +38,63 @@ def _has_fours(array, row):
     return array.address % 16 == 0 and row % 4 == 0
 
 
-def _product(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, dilations, relu):
-    """Forward, or to x."""
+def _product(x, w, b, residual, gate, y, window, groups, to_x, relu):
+    """Forward, or to x; `window`: stride, padding and dilation."""
     def in_tiles(y):
-        _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, dilations, relu)
+        _in_tiles(x, w, b, residual, gate, y, window, groups, to_x, relu)
 
     def by_library(y):
         _by_library(x, w, b, residual, gate, y, to_x, relu)
 
-    compute, pointwise = in_tiles, steps == (1, 1) and starts == (0, 0)
-    if library() and pointwise and _is_pointwise(x, w, y, groups) and are_apart(y, residual, gate):
+    compute = in_tiles
+    if library() and _is_pointwise(x, w, y, window, groups) and are_apart(y, residual, gate):
         finish = [part is not None for part in (b, residual, gate)]
         problem = _of_images(x, w, y, to_x)[1]
         compute = faster(problem, f"conv2d {finish} relu={bool(relu)}", y, by_library, in_tiles)
     compute(y)
 
 
-def _in_tiles(x, w, b, residual, gate, y, groups, to_x, steps, starts, strides, dilations, relu):
-    (N, C, H, W), (_, OC, YH, YW) = x.shape, y.shape
-    KH, KW = w.shape[2:]
-    inner, outer = C // groups, OC // groups
-    G, OG = (outer, inner) if to_x else (inner, outer)
-    L, terms, columns = YH * YW, KH * KW * inner, N * YH * YW
-    tile, parts = tile_and_parts(outer, columns, terms, max(1, driver().processors // groups))
-    part_terms = part_of(terms, parts, tile)
+def _in_tiles(x, w, b, residual, gate, y, window, groups, to_x, relu):
+    (N, C, H, W), (_, OC, YH, YW), (_, G, KH, KW) = x.shape, y.shape, w.shape
+    inner, outer, L = C // groups, OC // groups, YH * YW
+    by_rows, by_columns = (
+        (backward_axes if to_x else forward_axis)(*sizes)
+        for sizes in zip((KH, KW), (YH, YW), *window, strict=True))
     pitch = -(-outer // 4) * 4
-    packed, taps = empty((groups * terms * pitch,)), empty((parts * part_terms,), np.int64)
-    reach = *strides, *dilations
-    packing(tile)[blocks_for(max(packed.size, taps.size))](
-        w, packed, taps, packed.size, G, OG, pitch, KH, KW, to_x, taps.size, H, W, *reach)
+    pointwise = _is_pointwise(x, w, y, window) and _has_fours(x, L)
+    columns = N * by_rows[0].rows * by_columns[0].rows
+    terms = inner * max(a.taps for a in by_rows) * max(a.taps for a in by_columns)
+    tile, parts = tile_and_parts(outer, columns, terms, max(1, driver().processors // groups))
     whole = y if parts == 1 else empty((parts, *y.shape))
-    pointwise = ((KH, KW, *steps, *starts, *strides) == (1, 1, 1, 1, 0, 0, 1, 1)
-                 and (H, W) == (YH, YW) and _has_fours(x, L))
-    run = gathered_product(tile, pointwise, _has_fours(whole, L))
-    window = (columns, inner, outer, pitch, groups, H, W, L, YW, KH, KW, *steps, *starts, *reach,
-              parts, part_terms, y.size)
-    blocks = -(-columns // tile.side), -(-outer // tile.side), groups * parts
+    run = gathered_product(tile, pointwise, len(by_rows) * len(by_columns) == 1
+                           and _has_fours(whole, L))
     finish = b is not None, residual is not None, gate is not None, relu
-    if parts == 1:
-        run[blocks](x, packed, taps, b, residual, gate, y, *window, *finish)
-        return
-    run[blocks](x, packed, taps, None, None, None, whole, *window, 0, 0, 0, 0)
-    added_up[blocks_for(y.size)](whole, b, residual, gate, y, y.size, parts, *finish, OC, L)
+    at_once = (b, residual, gate, whole) if parts == 1 else (None, None, None, whole)
+    for rows, others in product(by_rows, by_columns):
+        taps, first_taps, tap_steps, starts, steps, dilations, made, first_made, row_steps = zip(
+            rows, others, strict=True)
+        terms, count = prod(taps) * inner, prod(made)
+        part_terms = part_of(terms, parts, tile)
+        packed = empty((groups * terms * pitch,))
+        table = empty((parts * part_terms or tile.depth,), np.int64)
+        packing(tile)[blocks_for(max(packed.size, table.size))](
+            w, packed, table, packed.size, G, w.shape[0] // groups, pitch, KH, KW, to_x, table.size,
+            H, W, *taps, *first_taps, *tap_steps, *dilations)
+        blocks = -(-N * count // tile.side), -(-outer // tile.side), groups * parts
+        run[blocks](x, packed, table, *at_once, N * count, inner, outer, pitch, groups, H, W, L, YW,
+                    *taps, *steps, *starts, *dilations, count, made[1], *first_made, *row_steps,
+                    parts, part_terms, y.size, *(finish if parts == 1 else (0, 0, 0, 0)))
+    if parts > 1:
+        added_up[blocks_for(y.size)](whole, b, residual, gate, y, y.size, parts, *finish, OC, L)
 
 
 # ---- 1x1 convolutions, by NVIDIA's library: a product for each image ----
 
-def _is_pointwise(x, w, y, groups):
-    """Whether it is one, but for the steps."""
-    return groups == 1 and w.shape[2:] == (1, 1) and x.shape[2:] == y.shape[2:]
+def _is_pointwise(x, w, y, window, groups=1):
+    """Whether y is a matrix times each image."""
+    stride, padding, _ = window
+    return (groups == 1 and w.shape[2:] == (1, 1) and x.shape[2:] == y.shape[2:]
+            and tuple(stride) == (1, 1) and tuple(padding) == (0, 0))
 
 
 def _of_images(x, w, y, to_x):
@@ -124,8 +137,8 @@ def conv2d_max_pool2d(x, w, b, y, argmax, stride, padding, dilation, relu, algor
 
 def _convolve(x, w, b, residual, y, stride, padding, dilation, groups, relu):
     if _uses_tiles(w, groups, x, y):
-        starts = -padding[0], -padding[1]
-        _product(x, w, b, residual, None, y, groups, False, stride, starts, (1, 1), dilation, relu)
+        window = stride, padding, dilation
+        _product(x, w, b, residual, None, y, window, groups, False, relu)
         return
     forward[blocks_for(y.size)](x, w, b, residual, y, y.size, b is not None, residual is not None,
                                  relu, *_sizes(x, w, y, groups, stride, padding, dilation))
@@ -135,9 +148,8 @@ def conv2d_backward_input(dy, w, residual, gate, dx, stride, padding, dilation, 
                           argmax=None):
     dy = unpooled(dy, argmax, dx, w, (stride, padding, dilation), max_pool2d_backward, empty)
     if _uses_tiles(w, groups, dy, dx):
-        back = -dilation[0], -dilation[1]
-        _product(dy, w, None, residual, gate, dx, groups, True, (1, 1), padding, stride, back,
-                 False)
+        window = stride, padding, dilation
+        _product(dy, w, None, residual, gate, dx, window, groups, True, False)
         return
     to_input[blocks_for(dx.size)](dy, w, residual, gate, dx, dx.size, residual is not None,
                                    gate is not None,
@@ -160,8 +172,8 @@ def conv2d_backward_weight(dy, x, dw, db, stride, padding, dilation, groups, alg
     def by_library(dw):
         _to_weight_by_library(dy, x, dw)
 
-    compute, pointwise = in_tiles, tuple(stride) == (1, 1) and tuple(padding) == (0, 0)
-    if library() and pointwise and _is_pointwise(x, dw, dy, groups) and (
+    compute, window = in_tiles, (stride, padding, dilation)
+    if library() and _is_pointwise(x, dw, dy, window, groups) and (
             N * dw.size <= x.size + dy.size):
         problem = _of_gradients(dy, x, dw.reshape(dw.shape[:2]))[1]
         compute = faster(problem, "conv2d to w", dw, by_library, in_tiles)

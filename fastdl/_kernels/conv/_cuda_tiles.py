@@ -8,15 +8,18 @@ from the image while it brings tiles into shared memory.
     to w        dy (OC, pixels of y) times receptive fields (pixels of y, C KH KW)
 
 The first two are one kernel: a term is a tap and a channel, all channels of a tap in a row, and
-filters are copied into that order first. Forward, tap kh of output oh reads row oh SH - PH + kh DH;
-backward, row h was reached from (h + PH - kh DH) / SH, where that is whole. So here "y" is the
-result, dx too, and "x" what is read.
+filters are copied into that order first. "y" is the result here, dx too, and "x" what is read: tap
+k of row i of y reads row ``start + i step + k dilation`` of x. `Axis` says so. Backward, row h of
+dx was reached from (h + PH - kh DH) / SH of dy, where that is whole: rows that are the same modulo
+SH were reached by the same taps, and make a product of their own, with those alone.
 
 What divisions it takes to know which number that is are done once: for each term in a table, for
 each pixel by the thread that gathers it, or, where pixels are the terms, in a table as well.
 """
 
 from functools import cache
+from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 
@@ -81,12 +84,11 @@ _NO_PIXEL = -1
 
 
 @device
-def _outside(extent, taps, first, stride, dilation):
-    """Bits of taps: tap k reads number (first + k dilation) / stride, where that is whole."""
+def _outside(extent, taps, first, dilation):
+    """Bits of the taps that read outside; tap k reads number ``first + k dilation``."""
     bits = 0
     for k in range(taps):
-        at = first + k * dilation
-        if at < 0 or at >= extent * stride or (stride > 1 and at % stride > 0):
+        if not 0 <= first + k * dilation < extent:
             bits |= 1 << k
     return bits
 
@@ -94,22 +96,18 @@ def _outside(extent, taps, first, stride, dilation):
 @device
 def _pixel(j, window):
     """Offset and bits of a pixel of y, and where it lies in y: image and place."""
-    (count, L, YW, image_step, H, W, KH, KW, step_h, step_w, start_h, start_w, SH, SW, DH,
-     DW) = window
+    count, L, YW, image_step, H, W, KH, KW, step_h, step_w, start_h, start_w, DH, DW = window
     image, place = divided(j, L)
     i, i2 = divided(place, YW)
-    top, left = i * step_h + start_h, i2 * step_w + start_w
-    bits = _outside(H, KH, top, SH, DH) | _outside(W, KW, left, SW, DW) << _COLUMNS | _NO_TAP
-    offset = image * image_step + top // SH * W + left // SW
-    return offset, bits if j < count else _NO_PIXEL, image, place
+    top, left = start_h + i * step_h, start_w + i2 * step_w
+    bits = _outside(H, KH, top, DH) | _outside(W, KW, left, DW) << _COLUMNS | _NO_TAP
+    return image * image_step + top * W + left, bits if j < count else _NO_PIXEL, image, place
 
 
 @device
-def _tap(c, kh, kw, window):
+def _tap(c, kh, kw, H, W, DH, DW):
     """Offset and bits of a tap."""
-    _, _, _, _, H, W, _, _, _, _, _, _, SH, SW, DH, DW = window
-    offset = (c * H - (-kh * DH) // SH) * W - (-kw * DW) // SW
-    return offset, 1 << kh | 1 << kw + _COLUMNS
+    return (c * H + kh * DH) * W + kw * DW, 1 << kh | 1 << kw + _COLUMNS
 
 
 @device
@@ -125,6 +123,44 @@ def _parted(entry):
 
 # ---- forward, and to x ----
 
+class Axis(NamedTuple):
+    """The rows of y that have the same taps, and what these read; or the columns.
+
+    Attributes
+    ----------
+    taps, first_tap, tap_step : how many; the first, and from one to the next
+    start, step, dilation : what the first tap of the first row reads; from row to row, tap to tap
+    rows, first_row, row_step : how many; the first, and from one to the next
+    """
+
+    taps: int
+    first_tap: int
+    tap_step: int
+    start: int
+    step: int
+    dilation: int
+    rows: int
+    first_row: int
+    row_step: int
+
+
+def forward_axis(taps, rows, stride, padding, dilation):
+    """That of all rows of y."""
+    return [Axis(taps, 0, 1, -padding, stride, dilation, rows, 0, 1)]
+
+
+def backward_axes(taps, rows, stride, padding, dilation):
+    """Those of the rows of dx, by their remainders."""
+    axes, tap_step = [], stride // gcd(stride, dilation)
+    for row in range(min(stride, rows)):
+        first = next((k for k in range(min(taps, tap_step))
+                      if (row + padding - k * dilation) % stride == 0), taps)
+        axes.append(Axis(-(-(taps - first) // tap_step), first, tap_step,
+                         (row + padding - first * dilation) // stride, 1,
+                         -(tap_step * dilation // stride), -(-(rows - row) // stride), row, stride))
+    return axes
+
+
 @cache
 def packing(tile):
     """The kernel that brings filters into the order of terms, as they go into shared memory."""
@@ -132,8 +168,9 @@ def packing(tile):
 
     @kernel(constants=tile.kind)
     def pack(w: floats, packed: floats, taps: longs, n: int64, G: int32, OG: int32, pitch: int32,
-             KH: int32, KW: int32, to_x: int32, all_terms: int32, H: int32, W: int32, SH: int32,
-             SW: int32, DH: int32, DW: int32):
+             all_kh: int32, all_kw: int32, to_x: int32, all_terms: int32, H: int32, W: int32,
+             KH: int32, KW: int32, first_kh: int32, first_kw: int32, step_kh: int32,
+             step_kw: int32, DH: int32, DW: int32):
         """Filters of each group as (taps, channels to sum over, channels of the result).
 
         And the table of terms, so many that no tile goes beyond it.
@@ -142,16 +179,19 @@ def packing(tile):
         for i in range(cuda.grid(1), n, cuda.gridsize(1)):
             rest, o = divided(i, pitch)
             rest, c = divided(rest, inner)
-            group, tap = divided(rest, KH * KW)
+            rest, kw = divided(rest, KW)
+            group, kh = divided(rest, KH)
             oc, ic = (c, o) if to_x else (o, c)
-            packed[i] = (rounded(w[((group * OG + oc) * G + ic) * KH * KW + tap]) if o < outer
-                         else ZERO)
+            kh, kw = first_kh + kh * step_kh, first_kw + kw * step_kw
+            packed[i] = (rounded(w[(((group * OG + oc) * G + ic) * all_kh + kh) * all_kw + kw])
+                         if o < outer else ZERO)
         for i in range(cuda.grid(1), all_terms, cuda.gridsize(1)):
-            tap, c = divided(i, inner)
-            kh, kw = divided(tap, KW)
-            window = 0, 0, 0, 0, H, W, KH, KW, 0, 0, 0, 0, SH, SW, DH, DW
-            offset, bits = _tap(c, kh, kw, window)
-            taps[i] = _joined(offset, bits) if tap < KH * KW else _joined(0, _NO_TAP)
+            offset, bits = 0, _NO_TAP
+            if i < KH * KW * inner:
+                tap, c = divided(i, inner)
+                kh, kw = divided(tap, KW)
+                offset, bits = _tap(c, kh, kw, H, W, DH, DW)
+            taps[i] = _joined(offset, bits)
 
     return pack
 
@@ -179,7 +219,7 @@ def gathered_product(tile, pointwise, aligned_maps):
     """The kernel of forward and to x.
 
     `pointwise`: filters are 1 by 1, and maps (inner, pixels) of each image, whose pixels come in
-    fours that are read as such.
+    fours that are read as such. `aligned_maps`: the same of y, and all its rows are made.
     """
     side, corner, piece, gap = tile.side, tile.corner, tile.piece, tile.column_gap
     store_piece = tile.store_piece
@@ -215,13 +255,13 @@ def gathered_product(tile, pointwise, aligned_maps):
     def product(x: floats, packed: floats, taps: longs, b: floats, residual: floats, gate: floats,
                 y: floats, count: int32, inner: int32, outer: int32, pitch: int32, groups: int32,
                 H: int32, W: int32, L: int32, YW: int32, KH: int32, KW: int32, step_h: int32,
-                step_w: int32, start_h: int32, start_w: int32, SH: int32, SW: int32, DH: int32,
-                DW: int32, parts: int32, part_terms: int32, part_size: int64, has_b: int32,
-                has_residual: int32, has_gate: int32, relu: int32):
+                step_w: int32, start_h: int32, start_w: int32, DH: int32, DW: int32,
+                made: int32, made_w: int32, first_row: int32, first_column: int32, row_step: int32,
+                column_step: int32, parts: int32, part_terms: int32, part_size: int64,
+                has_b: int32, has_residual: int32, has_gate: int32, relu: int32):
         """Channels of a group: `inner` of x (H, W), `outer` of y, of L pixels in rows of YW.
 
-        Of pixel (i, j) of y, tap (kh, kw) reads row (i step_h + start_h + kh DH) / SH of x, where
-        that is whole, and so on.
+        Of the latter so many are made: `made` in rows of `made_w`.
         """
         sums = cuda.local.array(SUMS, float32)
         offsets = cuda.local.array(pixels, int32)
@@ -230,8 +270,8 @@ def gathered_product(tile, pointwise, aligned_maps):
         t = np.uint32(cuda.threadIdx.x)
         row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side
         group, part = divided(cuda.blockIdx.z, parts)
-        window = (count, L, YW, groups * inner * H * W, H, W, KH, KW, step_h, step_w, start_h,
-                  start_w, SH, SW, DH, DW)
+        window = (count, made, made_w, groups * inner * H * W, H, W, KH, KW, step_h, step_w,
+                  start_h, start_w, DH, DW)
         terms, first = KH * KW * inner, part * part_terms
         last = min(first + part_terms, terms)
         clear(sums)
@@ -250,7 +290,10 @@ def gathered_product(tile, pointwise, aligned_maps):
         down, along = corner(t)
         for e in range(0, EACH, together):
             j = column + along + e // piece * gap + e % piece
-            image, place = divided(j, L)
+            image, place = divided(j, made)
+            if not aligned_maps:
+                i, i2 = divided(place, made_w)
+                place = ((first_row + i * row_step) * YW + first_column + i2 * column_step)
             places[e] = image * groups * outer * L + place if j < count else -1
         store_all(sums, (y, part * part_size, row + down, outer, group, L, places, b, residual,
                          gate, has_b, has_residual, has_gate, relu))
@@ -271,7 +314,7 @@ def table_of_pixels(table: longs, all_pixels: int32, N: int32, C: int32, OC: int
                      W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32,
                      PH: int32, PW: int32, DH: int32, DW: int32):
     """Of each pixel its offset and bits, and where it lies in dy; -1 of those beyond the last."""
-    window = N * OH * OW, OH * OW, OW, C * H * W, H, W, KH, KW, SH, SW, -PH, -PW, 1, 1, DH, DW
+    window = N * OH * OW, OH * OW, OW, C * H * W, H, W, KH, KW, SH, SW, -PH, -PW, DH, DW
     for j in range(cuda.grid(1), all_pixels, cuda.gridsize(1)):
         offset, bits, image, place = _pixel(j, window)
         table[2 * j] = _joined(offset, bits)
@@ -331,12 +374,11 @@ def weight_product(tile):
         group, part = divided(cuda.blockIdx.z, parts)
         columns, first = G * KH * KW, part * part_terms
         last = min(first + part_terms, count)
-        window = 0, 0, 0, 0, H, W, KH, KW, 0, 0, 0, 0, 1, 1, DH, DW
         for j in range(places):
             tap = column + place_of(t, j)
             rest, kw = divided(tap, KW)
             c, kh = divided(rest, KH)
-            offsets[j], bits[j] = _tap(group * G + c, kh, kw, window)
+            offsets[j], bits[j] = _tap(group * G + c, kh, kw, H, W, DH, DW)
             if tap >= columns:
                 bits[j] = _NO_TAP
         clear(sums)

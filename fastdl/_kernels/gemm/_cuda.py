@@ -110,7 +110,7 @@ def _product(tile, a_along_terms, b_along_terms, aligned):
         sums = cuda.local.array(SUMS, float32)
         biases = cuda.local.array(EACH, float32)
         t = np.uint32(cuda.threadIdx.x)
-        row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side
+        row, column = cuda.blockIdx.x * side, cuda.blockIdx.y * side
         first = cuda.blockIdx.z * part_terms
         last = min(first + part_terms, K)
         clear(sums)
@@ -187,7 +187,7 @@ def in_tiles(a, b, bias, gate, out, trans_a, trans_b, alpha, beta, relu):
     tile, parts = tile_and_parts(M, N, K, driver().processors)
     aligned = all(map(_has_fours, (a, b, out)))
     run = _product(tile, not trans_a, bool(trans_b), aligned)
-    blocks = -(-N // tile.side), -(-M // tile.side), parts
+    blocks = -(-M // tile.side), -(-N // tile.side), parts
     terms = part_of(K, parts, tile)
     if parts == 1:
         run[blocks](a, b, bias, gate, out, M, N, K, _pitch(a), _pitch(b), _pitch(out), _pitch(gate),

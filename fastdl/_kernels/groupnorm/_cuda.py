@@ -30,21 +30,28 @@ _IMAGES = 64                            # of a part
 
 
 @device
-def _further(k, place, channels, places, L):
+def _further(k, place, step_k, step_place, L):
     """The channel and the place in it that lie so many channels and places further."""
-    k, place = k + channels, place + places
+    k, place = k + step_k, place + step_place
     return (k + 1, place - L) if place >= L else (k, place)
 
 
-def _kernels(width):
-    """Those that take so many elements of a channel at a time; L and columns count in these."""
+def _kernels(width, channels):
+    """Those that take so many elements at a time, all of a channel or each of another.
+
+    K, L and columns count in these: L in those of one channel, K in those of several.
+    """
     get, put = access(width)
+
+    @device
+    def of_channels(p, k):
+        return get(p, k * width) if channels > 1 else (p[k], p[k], p[k], p[k])
 
     @ByRow
     def forward(team):
         size, team_sum, _ = team
 
-        @kernel(constants=(width, size))
+        @kernel(constants=(width, channels, size))
         def group_norm(x: floats, weight: floats, bias: floats, y: floats, mean: floats,
                        rstd: floats, G: int32, K: int32, L: int32, eps: float32, rows: int32,
                        columns: int32):
@@ -66,13 +73,15 @@ def _kernels(width):
             normal = ONE / sqrt(team_sum(total) / count + eps)
             _, group = divided(row, G)
             k, place = divided(first, L)
-            channels, places = divided(size, L)
+            step_k, step_place = divided(size, L)
             for j in range(first, columns, size):
-                at, scale, shift = (begin + j) * width, weight[group * K + k], bias[group * K + k]
-                a, scale = get(x, at), normal * scale
-                put(y, at, ((a[0] - middle) * scale + shift, (a[1] - middle) * scale + shift,
-                            (a[2] - middle) * scale + shift, (a[3] - middle) * scale + shift))
-                k, place = _further(k, place, channels, places, L)
+                at, of = (begin + j) * width, group * K + k
+                a, w, b = get(x, at), of_channels(weight, of), of_channels(bias, of)
+                put(y, at, ((a[0] - middle) * normal * w[0] + b[0],
+                            (a[1] - middle) * normal * w[1] + b[1],
+                            (a[2] - middle) * normal * w[2] + b[2],
+                            (a[3] - middle) * normal * w[3] + b[3]))
+                k, place = _further(k, place, step_k, step_place, L)
             if first == 0:
                 mean[row], rstd[row] = middle, normal
 
@@ -82,7 +91,7 @@ def _kernels(width):
     def to_input(team):
         size, team_sum, _ = team
 
-        @kernel(constants=(width, size))
+        @kernel(constants=(width, channels, size))
         def group_norm_to_input(dy: floats, x: floats, weight: floats, mean: floats, rstd: floats,
                                 dx: floats, G: int32, K: int32, L: int32, rows: int32,
                                 columns: int32):
@@ -93,33 +102,34 @@ def _kernels(width):
             middle, normal = mean[row], rstd[row]
             _, group = divided(row, G)
             k, place = divided(first, L)
-            channels, places = divided(size, L)
+            step_k, step_place = divided(size, L)
             total, product = ZERO, ZERO
             for j in range(first, columns, size):
                 g, a = get(dy, (begin + j) * width), get(x, (begin + j) * width)
-                scale = weight[group * K + k]
+                w = of_channels(weight, group * K + k)
                 for q in range(width):
-                    total += g[q] * scale
-                    product += g[q] * scale * (a[q] - middle)
-                k, place = _further(k, place, channels, places, L)
+                    total += g[q] * w[q]
+                    product += g[q] * w[q] * (a[q] - middle)
+                k, place = _further(k, place, step_k, step_place, L)
             less = team_sum(total) / count
             slope = team_sum(product) / count * normal * normal
             k, place = divided(first, L)
             for j in range(first, columns, size):
-                at, scale = (begin + j) * width, weight[group * K + k]
+                at, w = (begin + j) * width, of_channels(weight, group * K + k)
                 g, a = get(dy, at), get(x, at)
-                put(dx, at, ((g[0] * scale - less - (a[0] - middle) * slope) * normal,
-                             (g[1] * scale - less - (a[1] - middle) * slope) * normal,
-                             (g[2] * scale - less - (a[2] - middle) * slope) * normal,
-                             (g[3] * scale - less - (a[3] - middle) * slope) * normal))
-                k, place = _further(k, place, channels, places, L)
+                put(dx, at, ((g[0] * w[0] - less - (a[0] - middle) * slope) * normal,
+                             (g[1] * w[1] - less - (a[1] - middle) * slope) * normal,
+                             (g[2] * w[2] - less - (a[2] - middle) * slope) * normal,
+                             (g[3] * w[3] - less - (a[3] - middle) * slope) * normal))
+                k, place = _further(k, place, step_k, step_place, L)
 
         return group_norm_to_input
 
     return forward, to_input
 
 
-_by_one, _by_four = map(_kernels, (1, 4))
+_kernels_by = {(width, channels): _kernels(width, channels)
+               for width, channels in ((1, 1), (4, 1), (4, 4))}
 
 
 @ByRow
@@ -165,22 +175,27 @@ def _sums_of_columns(dy: floats, x: floats, mean: floats, rstd: floats, parts: f
 
 
 def _kernels_for(K, L, *arrays):
-    """Those for these arrays, and in what they take at once the sizes of a channel and a group."""
-    if in_fours(L, *arrays):
-        return *_by_four, L // 4, K * L // 4
-    return *_by_one, L, K * L
+    """Those for these arrays, and the sizes that they are told: columns, K and L.
+
+    The first of the arrays are of elements, the other two of weights, or None.
+    """
+    if in_fours(L, *arrays[:-2]):
+        return *_kernels_by[4, 1], K * L // 4, K, L // 4
+    if L == 1 and in_fours(K, *arrays):
+        return *_kernels_by[4, 4], K // 4, K // 4, 1
+    return *_kernels_by[1, 1], K * L, K, L
 
 
 def group_norm(x, weight, bias, y, mean, rstd, eps):
     N, G, K, L = x.shape
-    forward, _, length, columns = _kernels_for(K, L, x, y)
-    forward(N * G, columns, x, weight, bias, y, mean, rstd, G, K, length, eps)
+    forward, _, columns, *sizes = _kernels_for(K, L, x, y, weight, bias)
+    forward(N * G, columns, x, weight, bias, y, mean, rstd, G, *sizes, eps)
 
 
 def group_norm_backward(dy, x, weight, mean, rstd, dx, dw, db):
     N, G, K, L = x.shape
-    _, to_input, length, columns = _kernels_for(K, L, dy, x, dx)
-    to_input(N * G, columns, dy, x, weight, mean, rstd, dx, G, K, length)
+    _, to_input, columns, *sizes = _kernels_for(K, L, dy, x, dx, weight, None)
+    to_input(N * G, columns, dy, x, weight, mean, rstd, dx, G, *sizes)
     if L == 1:
         parts = empty((G * K, -(-N // _IMAGES), 2))
         _sums_of_columns[blocks_for(G * K), parts.shape[1]](dy, x, mean, rstd, parts, N, G, K)

@@ -7,14 +7,22 @@ neighbours.
 from ...cuda._device import (
     ZERO,
     cuda,
+    device,
     divided,
+    exp,
     float32,
     floats,
     in_step,
     int32,
     kernel,
-    power,
+    log,
 )
+
+
+@device
+def _power(base, beta):
+    """base ** -beta, of numbers above 0: a third of the general power's instructions."""
+    return exp(-beta * log(base))
 
 
 @kernel()
@@ -35,7 +43,7 @@ def _forward(x: floats, y: floats, base: floats, N: int32, at_once: int32, has_b
         total = total * share + k
         if has_base:
             base[i] = total
-        y[i] = x[i] * power(total, -beta)
+        y[i] = x[i] * _power(total, beta)
         image, i = image + at_once, i + at_once * C * L
 
 
@@ -51,9 +59,9 @@ def _backward(dy: floats, x: floats, base: floats, dx: floats, N: int32, at_once
     while image < N:
         around, o = ZERO, i - first * L
         while o <= i + last * L:
-            around += dy[o] * power(base[o], -beta) * x[o] / base[o]
+            around += dy[o] * _power(base[o], beta) * x[o] / base[o]
             o += L
-        dx[i] = dy[i] * power(base[i], -beta) - x[i] * around * factor
+        dx[i] = dy[i] * _power(base[i], beta) - x[i] * around * factor
         image, i = image + at_once, i + at_once * C * L
 
 

@@ -1,4 +1,4 @@
-"""Pooling on the device: a thread for each output, and backward for each cell of the input.
+"""Pooling on the device: a thread for each output, and backward for the cells between windows.
 
 So backward needs no atomic additions, and gives the same sums each time; reference.py says which.
 A window's size and stride are constants of its kernels: all its cells are read before the first is
@@ -122,8 +122,10 @@ def avg_pool2d(x, y, kernel, stride, padding, count_include_pad):
 def _backward(dtype, gated, pairs, KH, KW, SH, SW, PH, PW):
     """The kernel for indices of this dtype; of averages, where there are none.
 
-    A thread makes SH by SW cells. Those of all threads lie alike among their windows, which begin
-    in rows `first_h`, `first_h` + 1, ... of dy, counted from the thread's own.
+    A thread makes SH by SW cells, so that all threads' lie alike among the windows: those that
+    reach them are rows `first_h`, `first_h` + 1, ... of dy, counted from the thread's own, and at
+    which cell of a window each of them is, is known to the compiler. `gated`: y is there. `pairs`:
+    cells can be written by two.
     """
     average, kind, cells = dtype is None, _OF.get(dtype, octets), SH * SW
     first_h, first_w = (PH - KH) // SH + 1, (PW - KW) // SW + 1
@@ -164,11 +166,12 @@ def _backward(dtype, gated, pairs, KH, KW, SH, SW, PH, PW):
                                 sums[r * SW + c] += value
             for r in range(SH):
                 for c in range(SW):
-                    if pairs and h + r < H:
-                        if c % 2 == 0:
-                            store2(dx, i + r * W + c, (sums[r * SW + c], sums[r * SW + c + 1]))
-                    elif h + r < H and w + c < W:
-                        dx[i + r * W + c] = sums[r * SW + c]
+                    s = r * SW + c
+                    if h + r < H and w + c < W:
+                        if not pairs:
+                            dx[i + r * W + c] = sums[s]
+                        elif c % 2 == 0:
+                            store2(dx, i + r * W + c, (sums[s], sums[s + 1]))
             plane, i, source = plane + at_once, i + at_once * H * W, source + at_once * OH * OW
 
     return backward
@@ -184,7 +187,7 @@ def avg_pool2d_backward(dy, dx, kernel, stride, padding, count_include_pad):
 
 def _to_cells(dy, argmax, y, dx, kernel, stride, padding, count_padding):
     N, C, H, W = dx.shape
-    pairs = stride[1] % 2 == 0 and W % 2 == 0 and dx.address % 8 == 0
+    pairs = stride[1] % 2 == 0 and W % stride[1] == 0 and dx.address % 8 == 0
     run = _backward(None if argmax is None else argmax.dtype, y is not None, pairs, *kernel,
                     *stride, *padding)
     blocks, at_once = in_step(N * C, -(-H // stride[0]) * -(-W // stride[1]))
