@@ -43,7 +43,7 @@ class Replay:
                 call()
             return
         if not self._parts:
-            release()                   # what the first run needed: the graph gets memory of its own
+            release()               # what the first run used: the graph gets memory of its own
             with apart() as self._pool:
                 self._parts = self._captured(calls)
         for part in self._parts:

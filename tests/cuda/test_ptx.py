@@ -43,7 +43,7 @@ def kernels(capability):
     im2col._from_col(3, 3, 1, 1)
     if reason := why_no_compiler(capability):
         pytest.skip(reason)
-    # Elementwise kernels differ in one line; and most of what one device takes, the other does, too.
+    # Elementwise kernels differ in one line; most of what one device takes, the other does, too.
     each = {(True, (9, 0)): 5, (True, (8, 0)): 25, (False, (9, 0)): 1, (False, (8, 0)): 4}
     some = [k for i, k in enumerate(_launch.kernels) if k.__name__ == "product"
             or i % each[k.__name__ in ("plain", "fast"), capability] == 0]
