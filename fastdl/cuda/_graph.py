@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from ._driver import driver
-from ._memory import Pool, apart
+from ._memory import Pool, apart, release
 from ._precision import tf32_allowed
 
 
@@ -43,6 +43,7 @@ class Replay:
                 call()
             return
         if not self._parts:
+            release()               # what the first run used: the graph gets memory of its own
             with apart() as self._pool:
                 self._parts = self._captured(calls)
         for part in self._parts:

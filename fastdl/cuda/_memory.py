@@ -88,7 +88,7 @@ def allocate(size: int) -> Memory:
     with _lock:
         pool = _pools[-1]
         address = pool.kept[piece].pop() if pool.kept[piece] else device.allocate(piece)
-        if address is None:
+        if address is None and not device.capturing:        # a capture lets nothing be given back
             release()
             address = device.allocate(piece)
         if address is None:

@@ -1,8 +1,8 @@
 """Tests of the device: on a GPU, in numba's simulator, on a machine in Python, or skipped.
 
 The simulator (NUMBA_ENABLE_CUDASIM=1) executes the kernels' Python, the machine
-(FASTDL_TEST_DEVICE=machine) the PTX that they are compiled to. `test_without_a_gpu` runs all tests
-in both, in processes of their own.
+(FASTDL_TEST_DEVICE=machine) the PTX that they are compiled to, with FASTDL_TEST_ALL=1 on as many
+arrays as a GPU. `test_without_a_gpu` runs all tests in both, in processes of their own.
 """
 
 import os
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 MACHINE = os.environ.get("FASTDL_TEST_DEVICE") == "machine"
+ALL = os.environ.get("FASTDL_TEST_ALL") == "1"
 
 if MACHINE:
     from machine.for_tests import install

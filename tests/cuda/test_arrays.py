@@ -4,7 +4,7 @@ import gc
 
 import numpy as np
 import pytest
-from conftest import MACHINE
+from conftest import MACHINE, SIMULATED
 
 import fastdl as fd
 from fastdl.cuda import _driver, _memory
@@ -122,6 +122,36 @@ def test_out_of_memory(device, monkeypatch):
         fd.cuda.empty((123, 823_000))
     with pytest.raises(MemoryError):
         fd.cuda.empty((10**12,))
+
+
+def leave(size, monkeypatch):
+    """From here on no more than this much memory is free."""
+    if not (SIMULATED or MACHINE):
+        pytest.skip("a GPU has the memory that it has")
+    fd.cuda.empty_cache()
+    free, total = (there := _driver.driver()).memory()
+    monkeypatch.setattr(there if SIMULATED else there._api, "limit", total - free + size)
+
+
+def test_a_graph_where_memory_is_scarce(monkeypatch):
+    """What the first run has left is free for the graph; where that is too little, it says so."""
+    array = np.arange(-500, 500, dtype=np.float32)
+    x, results, replay = to_device(array), [], fd.cuda.Replay()
+    calls = [lambda: results.append(fd.ops.relu(fd.ops.relu(x)))]
+    leave(2 * _memory.rounded(4000), monkeypatch)
+    for run in range(3):
+        replay.run(calls)
+        np.testing.assert_array_equal(results[-1].numpy(), np.maximum(array, 0))
+        if run == 0:
+            results.clear()
+    del replay
+    results.clear()
+    replay = fd.cuda.Replay()
+    replay.run([lambda: None])
+    leave(_memory.rounded(4000), monkeypatch)
+    with pytest.raises(DeviceMemoryError, match="asked for"):
+        replay.run(calls)
+    assert not _driver.driver().capturing
 
 
 # ---- other libraries ----

@@ -14,10 +14,23 @@ def normal(rng, *shape):
     return rng.standard_normal(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("trans_a", [False, True])
-@pytest.mark.parametrize("trans_b", [False, True])
-@pytest.mark.parametrize(("M", "N", "K"), [
-    (16, 16, 8), (17, 20, 9), (1, 3, 20), *([] if SIMULATED else [(128, 132, 40), (130, 65, 35)])])
+# How a factor is brought depends on how it lies and whether it is aligned, not on the other factor:
+# where each pair is a kernel to compile, two of the four do.
+PRODUCTS = [(a, b, *sizes) for a in (False, True) for b in (False, True)
+            for sizes in ((16, 16, 8), (17, 20, 9), (1, 3, 20))] if SIMULATED else [
+    (False, False, 16, 16, 8), (False, False, 128, 132, 40), (True, True, 16, 16, 8),
+    (True, True, 128, 132, 40), (False, True, 1, 3, 21), (False, True, 130, 65, 35),
+    (True, False, 17, 21, 9), (True, False, 130, 65, 35)]
+IMAGES = [
+    ((2, 4, 5, 5), (4, 4, 3, 3), {"padding": 1}),
+    ((1, 5, 6, 4), (6, 5, 3, 1), {"stride": (2, 1), "padding": (1, 0)}),
+    ((2, 8, 3, 4), (8, 4, 1, 2), {"groups": 2, "dilation": (1, 2), "stride": 2}),
+    ((1, 20, 2, 2), (4, 20, 2, 2), {"padding": 1}),
+    *([] if SIMULATED else [((3, 20, 8, 10), (136, 20, 3, 3), {"padding": 1}),
+                            ((3, 17, 9, 9), (67, 17, 3, 3), {"padding": 1, "stride": 2})])]
+
+
+@pytest.mark.parametrize(("trans_a", "trans_b", "M", "N", "K"), PRODUCTS)
 def test_products(rng, trans_a, trans_b, M, N, K):
     a, b = normal(rng, *((K, M) if trans_a else (M, K))), normal(rng, *((N, K) if trans_b
                                                                        else (K, N)))
@@ -37,14 +50,8 @@ def test_a_sum_in_parts(rng):
     assert_same(y.numpy(), exact.astype(np.float32), "float32", 302)
 
 
-@pytest.mark.parametrize(("x", "w", "options"), [
-    ((2, 4, 5, 5), (4, 4, 3, 3), {"padding": 1}),
-    ((1, 5, 6, 4), (6, 5, 3, 1), {"stride": (2, 1), "padding": (1, 0)}),
-    ((2, 8, 3, 4), (8, 4, 1, 2), {"groups": 2, "dilation": (1, 2), "stride": 2}),
-    ((1, 20, 2, 2), (4, 20, 2, 2), {"padding": 1}),
-    *([] if SIMULATED else [((3, 20, 8, 10), (136, 20, 3, 3), {"padding": 1}),
-                            ((3, 17, 9, 9), (67, 17, 3, 3), {"padding": 1, "stride": 2})])],
-    ids=["same", "odd", "groups", "deep", *([] if SIMULATED else ["several", "several odd"])])
+@pytest.mark.parametrize(("x", "w", "options"), IMAGES, ids=[
+    "same", "odd", "groups", "deep", "several", "several odd"][:len(IMAGES)])
 def test_convolutions(rng, x, w, options):
     x, w, b = normal(rng, *x), normal(rng, *w), normal(rng, w[0])
     y = fd.ops.conv2d(x.astype(float), w.astype(float), b.astype(float), **options,
