@@ -28,8 +28,9 @@ from ._launch import THREADS, blocks_for, device, kernel
 __all__ = ["ONE", "SIMULATED", "THREADS", "WARP", "WARPS", "ZERO", "ByRow", "access", "block_max",
            "block_sum", "blocks_for", "clamped", "cuda", "device", "divided", "erfc", "exchanged",
            "exp", "float32", "floats", "in_fours", "in_step", "inside", "int32", "int64", "ints",
-           "kernel", "load4", "log", "log1p", "longs", "octets", "pointer_to_floats", "sqrt",
-           "store2", "store4", "tanh", "uint64", "ulongs", "warp_max", "warp_sum", "warps_for"]
+           "kernel", "load4", "log", "log1p", "longs", "octets", "pointer_to_floats", "rectify",
+           "sqrt", "store2", "store4", "tanh", "uint64", "ulongs", "warp_max", "warp_sum",
+           "warps_for"]
 
 # A number written as 0.0 is float64, and so is all that is computed with it.
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -84,6 +85,20 @@ def access(width):
             p[i] = v[0]
 
     return get, put
+
+
+@device
+def rectify(row, e, count, relu, gate, at, has_gate):
+    """0 for what ReLU makes 0 of so many elements from `e` on, and where the gate is not above 0.
+
+    The gate's elements lie from `at` on.
+    """
+    if relu:
+        for q in range(e, e + count):
+            row[q] = ZERO if row[q] <= ZERO else row[q]
+    if has_gate:
+        for q in range(count):
+            row[e + q] = ZERO if gate[at + q] <= ZERO else row[e + q]
 
 
 # ---- sums and maxima of the threads of a warp, and of a block; all of them must come here ----

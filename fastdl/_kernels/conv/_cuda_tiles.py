@@ -34,6 +34,7 @@ from ...cuda._device import (
     int64,
     kernel,
     longs,
+    rectify,
 )
 from ...cuda._sums import EACH, SUMS, clear
 
@@ -63,12 +64,7 @@ def _finish(row, e, count, b, residual, gate, i, has_residual, has_gate, relu):
     if has_residual:
         for q in range(count):
             row[e + q] += residual[i + q]
-    if relu:
-        for q in range(e, e + count):
-            row[q] = ZERO if row[q] <= ZERO else row[q]
-    if has_gate:
-        for q in range(count):
-            row[e + q] = ZERO if gate[i + q] <= ZERO else row[e + q]
+    rectify(row, e, count, relu, gate, i, has_gate)
 
 
 # ---- which number of x a tap of a pixel reads ----
@@ -77,7 +73,7 @@ def _finish(row, e, count, b, residual, gate, i, has_residual, has_gate, relu):
 # have a bit in common: a tap has one for its row of taps and one for its column of them, a pixel
 # those of the rows and columns that read outside of the image for it, and one more, for no tap.
 
-MOST_TAPS = 15                         # along an axis, so that there are bits enough
+MOST_TAPS = 15                          # along an axis, so that there are bits enough
 _COLUMNS = 16                           # where the bits of columns begin
 _NO_TAP = -(1 << 31)
 _NO_PIXEL = -1

@@ -23,6 +23,7 @@ from ...cuda._device import (
     int32,
     int64,
     kernel,
+    rectify,
 )
 from ...cuda._driver import driver
 from ...cuda._sums import EACH, SUMS, clear
@@ -39,12 +40,7 @@ def _finish(row, e, count, out, biases, gate, at, gate_at, alpha, beta, has_gate
             row[e + q] += beta * out[at + q]
     for q in range(e, e + count):
         row[q] += biases[q]
-    if relu:
-        for q in range(e, e + count):
-            row[q] = ZERO if row[q] <= ZERO else row[q]
-    if has_gate:
-        for q in range(count):
-            row[e + q] = ZERO if gate[gate_at + q] <= ZERO else row[e + q]
+    rectify(row, e, count, relu, gate, gate_at, has_gate)
 
 
 @device
