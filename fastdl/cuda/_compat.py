@@ -7,6 +7,7 @@ run in numba's simulator, and `SIMULATED` says so.
 import ctypes
 import importlib
 import importlib.util
+import re
 import warnings
 from typing import Any
 
@@ -31,6 +32,10 @@ if not SIMULATED:
     ir, cgutils, _extending = map(importlib.import_module, (
         "llvmlite.ir", "numba.cuda.cgutils", "numba.cuda.extending"))
     intrinsic = _extending.intrinsic
+
+# Of the language: it knows devices up to 9.0 and all that kernels here have in them. A driver refuses
+# what is later than itself, whatever is in it; this came with CUDA 11.8.
+_OLDEST_PTX = "7.8"
 
 # What parameters of kernels may be.
 floats = types.CPointer(types.float32)
@@ -65,6 +70,8 @@ def compile_ptx(function: Any, parameters: Any, capability: tuple[int, int], thr
         warnings.simplefilter("ignore")
         ptx, _ = cuda.compile_ptx(function, tuple(parameters), cc=capability,
                                   launch_bounds=(threads, blocks))
+    if capability <= (9, 0):            # the driver may be older than the compiler
+        ptx = re.sub(r"^\.version .*", f".version {_OLDEST_PTX}", ptx, count=1, flags=re.MULTILINE)
     if capability >= (9, 0):            # which rounds by one instruction, of two as near to even
         ptx = ptx.replace("cvt.rna.tf32.f32", "cvt.rn.tf32.f32")
     return ptx

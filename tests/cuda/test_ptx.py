@@ -54,7 +54,7 @@ def test_all_compile_and_compute_in_float32(kernels, capability):
     assert len(kernels) > (100 if capability == (9, 0) else 10)
     for name, (_, ptx) in kernels.items():
         assert ptx.count(".entry") == 1, name
-        assert ".target sm_{}{}".format(*capability) in ptx, name
+        assert ".version 7.8\n.target sm_{}{}".format(*capability) in ptx, name
         assert not re.search(r"\b(add|mul|fma|div|cvt)\S*\.f64", ptx), f"{name} computes in float64"
 
 
