@@ -33,8 +33,8 @@ if not SIMULATED:
         "llvmlite.ir", "numba.cuda.cgutils", "numba.cuda.extending"))
     intrinsic = _extending.intrinsic
 
-# Of the language: it knows devices up to 9.0 and all that kernels here have in them. A driver refuses
-# what is later than itself, whatever is in it; this came with CUDA 11.8.
+# Of the language: it knows devices up to 9.0 and all that kernels here have in them. A driver
+# refuses what is later than itself, whatever is in it; this came with CUDA 11.8.
 _OLDEST_PTX = "7.8"
 
 # What parameters of kernels may be.
