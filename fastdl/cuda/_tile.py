@@ -58,7 +58,7 @@ class Tile:
         self.brought = side * self.depth // self.threads
         self.pitch = side + (8 if tf32 else 4)
         self.stage = self.depth * self.pitch
-        self.rounded = to_tf32 if tf32 else _same
+        self.rounded = to_tf32 if tf32 else unchanged
         self.row_step, self.row_gap = (8, 32) if tf32 else (1, side // 2)
         self.piece, self.column_gap = (2, 8) if tf32 else (4, side // 2)
         self.store_piece = _store_two if tf32 else _store_four
@@ -94,7 +94,8 @@ class Tile:
 
 
 @device
-def _same(x):
+def unchanged(x):
+    """A number that need not be rounded."""
     return x
 
 

@@ -33,7 +33,7 @@ def kernels(capability):
         conv.gathered_product(large, False, True)
         conv.gathered_product(small, True, False)
         conv.weight_product(large)
-        conv.packing(large)
+        conv.packing(large.rounded, large.kind[0])
     pool, im2col = modules["pool"], modules["im2col"]
     for dtype in (np.dtype(np.uint8), None):
         pool._backward(dtype, True, True, 3, 3, 2, 2, 1, 1)

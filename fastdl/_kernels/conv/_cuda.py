@@ -12,7 +12,7 @@ import numpy as np
 
 from ...cuda._array import empty
 from ...cuda._cublas import Problem, are_apart, faster, library, prepared
-from ...cuda._device import SIMULATED, THREADS, blocks_for
+from ...cuda._device import SIMULATED, THREADS, blocks_for, in_fours
 from ...cuda._driver import driver
 from ...cuda._tile import part_of, tile_and_parts
 from ..batchnorm._cuda import fill_moments
@@ -31,11 +31,6 @@ from ._cuda_tiles import (
 from .reference import convolve_then_pool, unpooled
 
 _FEWEST = 4 if SIMULATED else 16        # channels of a group, on both sides, for tiles
-
-
-def _has_fours(array, row):
-    """Whether rows of so many elements can be read four at a time."""
-    return array.address % 16 == 0 and row % 4 == 0
 
 
 def _product(x, w, b, residual, gate, y, window, groups, to_x, relu):
@@ -61,13 +56,13 @@ def _in_tiles(x, w, b, residual, gate, y, window, groups, to_x, relu):
         (backward_axes if to_x else forward_axis)(*sizes)
         for sizes in zip((KH, KW), (YH, YW), *window, strict=True))
     pitch = -(-outer // 4) * 4
-    pointwise = _is_pointwise(x, w, y, window) and _has_fours(x, L)
+    pointwise = _is_pointwise(x, w, y, window) and in_fours(L, x)
     columns = N * by_rows[0].rows * by_columns[0].rows
     terms = inner * max(a.taps for a in by_rows) * max(a.taps for a in by_columns)
     tile, parts = tile_and_parts(outer, columns, terms, max(1, driver().processors // groups))
     whole = y if parts == 1 else empty((parts, *y.shape))
     run = gathered_product(tile, pointwise, len(by_rows) * len(by_columns) == 1
-                           and _has_fours(whole, L))
+                           and in_fours(L, whole))
     finish = b is not None, residual is not None, gate is not None, relu
     at_once = (b, residual, gate, whole) if parts == 1 else (None, None, None, whole)
     for rows, others in product(by_rows, by_columns):
@@ -77,7 +72,7 @@ def _in_tiles(x, w, b, residual, gate, y, window, groups, to_x, relu):
         part_terms = part_of(terms, parts, tile)
         packed = empty((groups * terms * pitch,))
         table = empty((parts * part_terms or tile.depth,), np.int64)
-        packing(tile)[blocks_for(max(packed.size, table.size))](
+        packing(tile.rounded, tile.kind[0])[blocks_for(max(packed.size, table.size))](
             w, packed, table, packed.size, G, w.shape[0] // groups, pitch, KH, KW, to_x, table.size,
             H, W, *taps, *first_taps, *tap_steps, *dilations)
         blocks = -(-N * count // tile.side), -(-outer // tile.side), groups * parts

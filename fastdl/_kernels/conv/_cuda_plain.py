@@ -11,9 +11,9 @@ from ...cuda._device import ZERO, block_sum, cuda, divided, floats, int32, int64
 
 @kernel()
 def forward(x: floats, w: floats, b: floats, residual: floats, y: floats, n: int64, has_b: int32,
-             has_residual: int32, relu: int32, C: int32, G: int32, OC: int32, OG: int32, H: int32,
-             W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32, PH: int32,
-             PW: int32, DH: int32, DW: int32):
+            has_residual: int32, relu: int32, C: int32, G: int32, OC: int32, OG: int32, H: int32,
+            W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32, PH: int32,
+            PW: int32, DH: int32, DW: int32):
     """G and OG are the channels of a group of x and of y."""
     for i in range(cuda.grid(1), n, cuda.gridsize(1)):
         rest, ow = divided(i, OW)
@@ -39,9 +39,9 @@ def forward(x: floats, w: floats, b: floats, residual: floats, y: floats, n: int
 
 @kernel()
 def to_input(dy: floats, w: floats, residual: floats, gate: floats, dx: floats, n: int64,
-              has_residual: int32, has_gate: int32, C: int32, G: int32, OC: int32, OG: int32,
-              H: int32, W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32,
-              PH: int32, PW: int32, DH: int32, DW: int32):
+             has_residual: int32, has_gate: int32, C: int32, G: int32, OC: int32, OG: int32,
+             H: int32, W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32,
+             PH: int32, PW: int32, DH: int32, DW: int32):
     """The same the other way round: what each tap that reads an element of x got of dy."""
     for i in range(cuda.grid(1), n, cuda.gridsize(1)):
         rest, v = divided(i, W)
@@ -65,8 +65,8 @@ def to_input(dy: floats, w: floats, residual: floats, gate: floats, dx: floats, 
 
 @kernel()
 def to_weight(dy: floats, x: floats, dw: floats, N: int32, C: int32, G: int32, OC: int32,
-               OG: int32, H: int32, W: int32, OH: int32, OW: int32, KH: int32, KW: int32,
-               SH: int32, SW: int32, PH: int32, PW: int32, DH: int32, DW: int32):
+              OG: int32, H: int32, W: int32, OH: int32, OW: int32, KH: int32, KW: int32,
+              SH: int32, SW: int32, PH: int32, PW: int32, DH: int32, DW: int32):
     """A block for each element of dw."""
     rest, kw = divided(cuda.blockIdx.x, KW)
     rest, kh = divided(rest, KH)

@@ -37,12 +37,13 @@ from ...cuda._device import (
     rectify,
 )
 from ...cuda._sums import EACH, SUMS, clear
+from ...cuda._tile import unchanged
 
 
 @kernel()
 def added_up(parts: floats, b: floats, residual: floats, gate: floats, y: floats, n: int64,
-              count: int32, has_b: int32, has_residual: int32, has_gate: int32, relu: int32,
-              channels: int32, L: int32):
+             count: int32, has_b: int32, has_residual: int32, has_gate: int32, relu: int32,
+             channels: int32, L: int32):
     """The sums of all parts, finished; all maps are as y is."""
     for i in range(cuda.grid(1), n, cuda.gridsize(1)):
         total = ZERO
@@ -158,11 +159,9 @@ def backward_axes(taps, rows, stride, padding, dilation):
 
 
 @cache
-def packing(tile):
+def packing(rounded, precision):
     """The kernel that brings filters into the order of terms, as they go into shared memory."""
-    rounded = tile.rounded
-
-    @kernel(constants=tile.kind)
+    @kernel(constants=(precision,))
     def pack(w: floats, packed: floats, taps: longs, n: int64, G: int32, OG: int32, pitch: int32,
              all_kh: int32, all_kw: int32, to_x: int32, all_terms: int32, H: int32, W: int32,
              KH: int32, KW: int32, first_kh: int32, first_kw: int32, step_kh: int32,
@@ -223,7 +222,7 @@ def gathered_product(tile, pointwise, aligned_maps):
     gather, spread = _gathering(tile)
     pixels, place_of, fours = spread.places, spread.place, side // 4
     add_products = tile.sums_of(
-        tile.brings(False, True), tile.puts(False, _as_packed),
+        tile.brings(False, True), tile.puts(False, unchanged),
         tile.brings(False, True) if pointwise else gather,
         tile.puts(False) if pointwise else spread.put)
 
@@ -297,18 +296,12 @@ def gathered_product(tile, pointwise, aligned_maps):
     return product
 
 
-@device
-def _as_packed(x):
-    """Filters are rounded already."""
-    return x
-
-
 # ---- to w ----
 
 @kernel()
 def table_of_pixels(table: longs, all_pixels: int32, N: int32, C: int32, OC: int32, H: int32,
-                     W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32,
-                     PH: int32, PW: int32, DH: int32, DW: int32):
+                    W: int32, OH: int32, OW: int32, KH: int32, KW: int32, SH: int32, SW: int32,
+                    PH: int32, PW: int32, DH: int32, DW: int32):
     """Of each pixel its offset and bits, and where it lies in dy; -1 of those beyond the last."""
     window = N * OH * OW, OH * OW, OW, C * H * W, H, W, KH, KW, SH, SW, -PH, -PW, DH, DW
     for j in range(cuda.grid(1), all_pixels, cuda.gridsize(1)):

@@ -216,7 +216,7 @@ def _shift(instruction, program, modifiers):
 def _funnel_shift(instruction, program, modifiers):
     """The upper (.l) or lower (.r) half of two registers that are shifted as one."""
     left, clamps = "l" in modifiers, "clamp" in modifiers
-    pair = partial(np.left_shift if left else np.right_shift)
+    pair = np.left_shift if left else np.right_shift
 
     def function(low, high, n):
         n = np.minimum(n, 32) if clamps else n & 31
